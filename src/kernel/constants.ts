@@ -1,0 +1,118 @@
+/**
+ * Numbers of the Linux ABI, by their names in the man pages.
+ * Those that differ between architectures are picked once, here; an architecture we do not know is refused by name.
+ */
+
+export const AF_UNIX = 1
+export const SOCK_STREAM = 1
+export const SOCK_DGRAM = 2
+export const SOCK_SEQPACKET = 5
+export const SOCK_NONBLOCK = 0o4000
+export const SOCK_CLOEXEC = 0o2000000
+export const SOL_SOCKET = 1
+export const SO_ERROR = 4
+export const SO_PASSCRED = 16
+export const SO_PEERCRED = 17
+export const SO_SNDBUFFORCE = 32
+/** Linux 6.16: 0 makes a sender of descriptors get EPERM, where they would be lost in silence. */
+export const SO_PASSRIGHTS = 83
+export const SCM_RIGHTS = 1
+/** The kernel takes no more in one message (`SCM_MAX_FD`, unix(7)). */
+export const SCM_MAX_FD = 253
+export const SHUT_RD = 0
+export const SHUT_WR = 1
+
+export const MSG_PEEK = 0x02
+export const MSG_CTRUNC = 0x08
+export const MSG_TRUNC = 0x20
+export const MSG_DONTWAIT = 0x40
+export const MSG_NOSIGNAL = 0x4000
+export const MSG_CMSG_CLOEXEC = 0x40000000
+
+export const FIONREAD = 0x541b
+
+export const EPOLL_CLOEXEC = 0o2000000
+export const EPOLL_CTL_ADD = 1
+export const EPOLL_CTL_DEL = 2
+export const EPOLL_CTL_MOD = 3
+export const EPOLLIN = 0x001
+export const EPOLLPRI = 0x002
+export const EPOLLOUT = 0x004
+export const EPOLLERR = 0x008
+export const EPOLLHUP = 0x010
+export const EPOLLRDHUP = 0x2000
+
+export const O_RDONLY = 0
+export const O_WRONLY = 1
+export const O_NONBLOCK = 0o4000
+export const O_CLOEXEC = 0o2000000
+/** These two are swapped around on 32- and 64-bit arm (`asm/fcntl.h`). */
+const arm = process.arch === 'arm' || process.arch === 'arm64'
+export const O_DIRECTORY = arm ? 0o40000 : 0o200000
+export const O_NOFOLLOW = arm ? 0o100000 : 0o400000
+export const O_PATH = 0o10000000
+
+export const AT_FDCWD = -100
+export const AT_SYMLINK_NOFOLLOW = 0x100
+export const AT_REMOVEDIR = 0x200
+export const AT_EMPTY_PATH = 0x1000
+
+export const RESOLVE_NO_MAGICLINKS = 0x02
+export const RESOLVE_IN_ROOT = 0x10
+export const RENAME_NOREPLACE = 1
+
+/** Type, mode, links, owner, inode: STATX_BASIC_STATS (statx(2)). */
+export const STATX_BASIC_STATS = 0x7ff
+
+export const S_IFMT = 0o170000
+export const S_IFSOCK = 0o140000
+export const S_IFLNK = 0o120000
+export const S_IFREG = 0o100000
+export const S_IFBLK = 0o060000
+export const S_IFDIR = 0o040000
+export const S_IFCHR = 0o020000
+export const S_IFIFO = 0o010000
+
+export const CLONE_FS = 0x200
+export const CLONE_NEWNS = 0x20000
+export const CLONE_NEWUTS = 0x04000000
+export const CLONE_NEWIPC = 0x08000000
+export const CLONE_NEWPID = 0x20000000
+
+export const MS_RDONLY = 1
+export const MS_NOSUID = 2
+export const MS_NODEV = 4
+export const MS_REMOUNT = 32
+export const MS_BIND = 4096
+export const MS_REC = 16384
+export const MS_PRIVATE = 1 << 18
+export const MNT_DETACH = 2
+
+export const SPLICE_F_MOVE = 1
+export const SPLICE_F_NONBLOCK = 2
+export const F_SETPIPE_SZ = 1031
+
+export const POLLIN = 1
+
+interface SyscallNumbers {
+  readonly memfd_create: number
+  readonly pivot_root: number
+  readonly renameat2: number
+  readonly statx: number
+}
+
+const BY_ARCHITECTURE: Readonly<Record<string, SyscallNumbers>> = {
+  x64: { memfd_create: 319, pivot_root: 155, renameat2: 316, statx: 332 },
+  arm64: { memfd_create: 279, pivot_root: 41, renameat2: 276, statx: 291 },
+  riscv64: { memfd_create: 279, pivot_root: 41, renameat2: 276, statx: 291 },
+  arm: { memfd_create: 385, pivot_root: 218, renameat2: 382, statx: 397 },
+}
+
+const numbers = (): SyscallNumbers => {
+  const found = BY_ARCHITECTURE[process.arch]
+  if (found === undefined) throw new Error(`system call numbers of ${process.arch} are not known`)
+  return found
+}
+
+/** System calls that libc does not wrap everywhere (syscalls(2)); the newer ones have one number on all architectures. */
+export const SYS = { ...numbers(), pidfd_open: 434, openat2: 437 } as const

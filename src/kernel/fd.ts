@@ -1,0 +1,67 @@
+/**
+ * File descriptors and who closes them.
+ * An `OwnedFd` has one owner, which closes it once; a `BorrowedFd` is only used while its owner keeps it open.
+ */
+import { readdirSync, readFileSync } from 'node:fs'
+import { c } from './declarations.ts'
+
+/** A descriptor number to use, never to close. */
+export type BorrowedFd = number & { readonly __brand: 'BorrowedFd' }
+
+let ownedCount = 0
+
+export class OwnedFd {
+  #number: number
+
+  /** Take ownership of a descriptor that a call has just returned. */
+  constructor(number: number) {
+    this.#number = number
+    ownedCount += 1
+  }
+
+  /** Throws after `close`: the number may be somebody else's by then. */
+  get borrowed(): BorrowedFd {
+    if (this.#number < 0) throw new Error('a closed descriptor was used')
+    return this.#number as BorrowedFd
+  }
+
+  get closed(): boolean {
+    return this.#number < 0
+  }
+
+  /** Idempotent. A failure of close(2) is not reported: on Linux the descriptor is gone whatever it says. */
+  close(): void {
+    if (this.#number < 0) return
+    c.close(this.#number)
+    this.#number = -1
+    ownedCount -= 1
+  }
+}
+
+/** Close a descriptor that never had an owner object: one that arrived in a message. */
+export const closeRaw = (fd: number): void => {
+  c.close(fd)
+}
+
+const openFilesLimit = (): number => {
+  const line = /^Max open files\s+(\d+|unlimited)/m.exec(readFileSync('/proc/self/limits', 'utf8'))
+  const soft = line?.[1]
+  return soft === undefined || soft === 'unlimited' ? Number.MAX_SAFE_INTEGER : Number(soft)
+}
+
+// Node raises the soft limit to the hard one before any JavaScript runs, so it is read once and never set.
+const limit = openFilesLimit()
+let counted: { readonly total: number; readonly owned: number } | undefined
+
+/**
+ * How many descriptors can still be opened, within a few: those of our own are counted exactly, Node's by a look at
+ * /proc/self/fd, which is repeated when it gets tight.
+ */
+export const freeDescriptors = (enough: number): number => {
+  if (counted !== undefined) {
+    const free = limit - (counted.total + ownedCount - counted.owned)
+    if (free >= enough + 32) return free
+  }
+  counted = { total: readdirSync('/proc/self/fd').length, owned: ownedCount }
+  return limit - counted.total
+}

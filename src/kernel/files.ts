@@ -1,0 +1,207 @@
+/**
+ * Looking at and changing a directory tree through descriptors: paths are resolved inside a root that cannot be left
+ * (openat2(2)), and what was found is used through its descriptor, so it cannot be exchanged in between.
+ */
+import { E } from '../fp.ts'
+import type { SyscallError } from '../model/errors.ts'
+import {
+  AT_EMPTY_PATH,
+  AT_FDCWD,
+  AT_REMOVEDIR,
+  AT_SYMLINK_NOFOLLOW,
+  O_CLOEXEC,
+  O_DIRECTORY,
+  O_NOFOLLOW,
+  O_PATH,
+  O_RDONLY,
+  RENAME_NOREPLACE,
+  RESOLVE_IN_ROOT,
+  RESOLVE_NO_MAGICLINKS,
+  S_IFBLK,
+  S_IFCHR,
+  S_IFDIR,
+  S_IFIFO,
+  S_IFLNK,
+  S_IFMT,
+  S_IFSOCK,
+  STATX_BASIC_STATS,
+  SYS,
+} from './constants.ts'
+import { c } from './declarations.ts'
+import { lastError } from './errno.ts'
+import { type BorrowedFd, OwnedFd } from './fd.ts'
+import { NativeBlock, setWord } from './memory.ts'
+import { OPEN_HOW, STATX } from './structs.ts'
+
+export type FileKind = 'socket' | 'symlink' | 'directory' | 'device' | 'fifo' | 'file'
+
+export interface FileStatus {
+  readonly kind: FileKind
+  /** `major:minor` of the device the file is on. */
+  readonly device: string
+  /** Decimal: an inode number may need all 64 bits. */
+  readonly inode: string
+  readonly uid: number
+  readonly gid: number
+}
+
+/** The same file, as far as a file system can tell; a number may be reused once the file is gone. */
+export const sameFile = (
+  a: { readonly device: string; readonly inode: string },
+  b: { readonly device: string; readonly inode: string },
+): boolean => a.inode === b.inode && a.device === b.device
+
+const how = new NativeBlock(OPEN_HOW.size)
+const status = new NativeBlock(STATX.size)
+
+const kindOf = (mode: number): FileKind => {
+  switch (mode & S_IFMT) {
+    case S_IFSOCK:
+      return 'socket'
+    case S_IFLNK:
+      return 'symlink'
+    case S_IFDIR:
+      return 'directory'
+    case S_IFCHR:
+    case S_IFBLK:
+      return 'device'
+    case S_IFIFO:
+      return 'fifo'
+    default:
+      return 'file'
+  }
+}
+
+const readStatus = (): FileStatus => {
+  const { data } = status
+  return {
+    kind: kindOf(data.getUint16(STATX.mode, true)),
+    device: `${data.getUint32(STATX.devMajor, true)}:${data.getUint32(STATX.devMinor, true)}`,
+    inode: String(data.getBigUint64(STATX.inode, true)),
+    uid: data.getUint32(STATX.uid, true),
+    gid: data.getUint32(STATX.gid, true),
+  }
+}
+
+/** The status of the open file itself. */
+export const statusOf = (fd: BorrowedFd, subject: string): E.Either<SyscallError, FileStatus> =>
+  c.statx(SYS.statx, fd, '', AT_EMPTY_PATH, STATX_BASIC_STATS, status.address) < 0
+    ? E.left(lastError('statx', subject))
+    : E.right(readStatus())
+
+/** The status of a name in a directory; a symlink is not followed. */
+export const statusIn = (
+  dir: BorrowedFd,
+  name: string,
+  subject: string,
+): E.Either<SyscallError, FileStatus> =>
+  c.statx(SYS.statx, dir, name, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, status.address) < 0
+    ? E.left(lastError('statx', subject))
+    : E.right(readStatus())
+
+/**
+ * Whether a name in a directory is still this file. Allocates nothing: the controller asks this of every planted node
+ * in every pass.
+ */
+export const isStill = (
+  dir: BorrowedFd,
+  name: string,
+  inode: bigint,
+  deviceMajor: number,
+  deviceMinor: number,
+): boolean =>
+  c.statx(SYS.statx, dir, name, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, status.address) >= 0 &&
+  status.data.getBigUint64(STATX.inode, true) === inode &&
+  status.data.getUint32(STATX.devMajor, true) === deviceMajor &&
+  status.data.getUint32(STATX.devMinor, true) === deviceMinor
+
+const open = (path: string, flags: number): E.Either<SyscallError, OwnedFd> => {
+  const fd = c.openat(AT_FDCWD, path, flags | O_CLOEXEC, 0)
+  return fd < 0 ? E.left(lastError('openat', path)) : E.right(new OwnedFd(fd))
+}
+
+/** A directory of the host, as a root to resolve in. For trusted paths only: every symlink is followed. */
+export const openDirectory = (path: string): E.Either<SyscallError, OwnedFd> =>
+  open(path, O_PATH | O_DIRECTORY)
+
+/** A file of the host or of /proc for reading. For trusted paths only. */
+export const openForReading = (path: string): E.Either<SyscallError, OwnedFd> => open(path, O_RDONLY)
+
+/**
+ * Look a path up inside a root, as a process chrooted there would: absolute symlinks and `..` stay inside, and the
+ * magic links of /proc are refused (RESOLVE_IN_ROOT, openat2(2)). The result is for use, not for reading (O_PATH).
+ * `unfollowed` and `real-directory` do not follow a symlink in the last place.
+ */
+export const resolveIn = (
+  root: BorrowedFd,
+  path: string,
+  want: 'any' | 'directory' | 'real-directory' | 'unfollowed',
+  subject: string,
+): E.Either<SyscallError, OwnedFd> => {
+  const flags =
+    O_PATH |
+    O_CLOEXEC |
+    (want === 'directory' || want === 'real-directory' ? O_DIRECTORY : 0) |
+    (want === 'unfollowed' || want === 'real-directory' ? O_NOFOLLOW : 0)
+  setWord(how.data, OPEN_HOW.flags, flags)
+  setWord(how.data, OPEN_HOW.resolve, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
+  const fd = c.openat2(SYS.openat2, root, path, how.address, OPEN_HOW.size)
+  return fd < 0 ? E.left(lastError('openat2', subject)) : E.right(new OwnedFd(fd))
+}
+
+/** openat2(2) came with Linux 5.6; without it no container's path can be resolved safely. */
+export const canResolveSafely = (): boolean => {
+  const root = openDirectory('/')
+  if (E.isLeft(root)) return false
+  const found = resolveIn(root.right.borrowed, '.', 'directory', '/')
+  root.right.close()
+  if (E.isLeft(found)) return false
+  found.right.close()
+  return true
+}
+
+const done = (result: number, call: string, subject: string): E.Either<SyscallError, void> =>
+  result < 0 ? E.left(lastError(call, subject)) : E.right(undefined)
+
+/** Run with every mode taken literally. Synchronous, and put back: other threads may share the umask (umask(2)). */
+const withUmask = <A>(mask: number, body: () => A): A => {
+  const before = c.umask(mask)
+  try {
+    return body()
+  } finally {
+    c.umask(before)
+  }
+}
+
+export const makeDirectory = (dir: BorrowedFd, name: string, mode: number, subject: string) =>
+  done(
+    withUmask(0, () => c.mkdirat(dir, name, mode)),
+    'mkdirat',
+    subject,
+  )
+
+/** Run a call that makes a socket's inode, which then has mode 0666: bind(2) knows no mode but the umask. */
+export const withSocketMode0666 = <A>(body: () => A): A => withUmask(0o111, body)
+
+export const removeDirectory = (dir: BorrowedFd, name: string, subject: string) =>
+  done(c.unlinkat(dir, name, AT_REMOVEDIR), 'rmdir', subject)
+
+export const unlink = (dir: BorrowedFd, name: string, subject: string) =>
+  done(c.unlinkat(dir, name, 0), 'unlinkat', subject)
+
+/** The path by which the kernel finds an open file again, whatever its length and wherever it moved (proc(5)). */
+export const pathOf = (fd: BorrowedFd): string => `/proc/self/fd/${fd}`
+
+/** Within one directory. `keep`: EEXIST where the new name is taken, nothing is replaced. */
+export const rename = (
+  dir: BorrowedFd,
+  from: string,
+  to: string,
+  target: 'keep' | 'replace',
+  subject: string,
+) =>
+  done(
+    c.renameat2(SYS.renameat2, dir, from, dir, to, target === 'keep' ? RENAME_NOREPLACE : 0),
+    'renameat2',
+    subject,
+  )

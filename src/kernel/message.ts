@@ -1,0 +1,280 @@
+/**
+ * Reading and writing sockets, descriptors included, without an allocation per message.
+ *
+ * One thread, so one set of buffers: `INPUT` holds what the last read brought, and is overwritten by the next one.
+ * Everything the kernel is given an address of lives in native blocks of this module.
+ * Descriptors that arrive are raw numbers in `received`; whoever called the read owns them from then on.
+ */
+import {
+  FIONREAD,
+  MSG_CMSG_CLOEXEC,
+  MSG_CTRUNC,
+  MSG_DONTWAIT,
+  MSG_NOSIGNAL,
+  MSG_PEEK,
+  MSG_TRUNC,
+  SCM_MAX_FD,
+  SCM_RIGHTS,
+  SOL_SOCKET,
+} from './constants.ts'
+import { c, NULL } from './declarations.ts'
+import { Io, ioFailure } from './errno.ts'
+import { type BorrowedFd, closeRaw } from './fd.ts'
+import { type Address, getWord, NativeBlock, setWord } from './memory.ts'
+import { alignControl, CMSGHDR, IOVEC, MSGHDR } from './structs.ts'
+
+/** Room of the shared input buffer. */
+export const INPUT_BYTES = 256 * 1024
+/** Room for bytes that are copied together before a write. */
+export const OUTPUT_BYTES = 256 * 1024
+/** iovecs in one write; far below IOV_MAX, and enough for a rewritten head. */
+export const MAX_PARTS = 64
+
+const CMSG_DATA = alignControl(CMSGHDR.size)
+/** Descriptors, and the credentials that SO_PASSCRED adds. */
+const CONTROL_BYTES = 2048
+
+let input = new NativeBlock(INPUT_BYTES)
+const output = new NativeBlock(OUTPUT_BYTES)
+const receiveControl = new NativeBlock(CONTROL_BYTES)
+const sendControl = new NativeBlock(CONTROL_BYTES)
+const receiveHeader = new NativeBlock(MSGHDR.size)
+const receiveParts = new NativeBlock(IOVEC.size * 2)
+const sendHeader = new NativeBlock(MSGHDR.size)
+const sendParts = new NativeBlock(IOVEC.size * MAX_PARTS)
+const count = new NativeBlock(8)
+
+/** Below mmap_min_addr, so no process can ever have it mapped: a copy to it faults. */
+const UNMAPPED = 4096 as Address
+
+/** What the last read brought along. */
+export const received = {
+  /** Valid up to `fdCount`; the caller owns them. */
+  fds: new Int32Array(SCM_MAX_FD),
+  fdCount: 0,
+  /** Descriptors or credentials did not fit, or were not asked for. */
+  controlTruncated: false,
+  /** An SCM_CREDENTIALS header was there: with SO_PASSCRED every message has one, the end of a stream has none. */
+  credentialed: false,
+}
+
+/** The bytes of the last read. Replaced when a larger packet needs more room: ask again after every read. */
+export const inputBytes = (): Uint8Array => input.bytes
+
+/** Room for at least this many bytes in the input buffer; what it held is lost. */
+export const growInput = (bytes: number): void => {
+  if (bytes <= input.size) return
+  input.free()
+  input = new NativeBlock(bytes)
+}
+
+/** Put bytes of JavaScript's at the start of the input buffer, to be written from there as one packet. */
+export const stageInput = (bytes: Uint8Array): void => {
+  growInput(bytes.length)
+  input.bytes.set(bytes)
+}
+
+/** Give back the room that `growInput` took for one large packet. */
+export const shrinkInput = (): void => {
+  if (input.size === INPUT_BYTES) return
+  input.free()
+  input = new NativeBlock(INPUT_BYTES)
+}
+
+/** How many bytes wait to be read (of a stream), or an `Io` failure. */
+export const queuedBytes = (fd: BorrowedFd): number =>
+  c.ioctl(fd, FIONREAD, count.address) < 0 ? ioFailure() : count.data.getInt32(0, true)
+
+const setReceive = (address: Address, length: number, control: number): void => {
+  setWord(receiveParts.data, IOVEC.base, address)
+  setWord(receiveParts.data, IOVEC.length, length)
+  const { data } = receiveHeader
+  setWord(data, MSGHDR.parts, receiveParts.address)
+  setWord(data, MSGHDR.partCount, 1)
+  setWord(data, MSGHDR.control, control === 0 ? NULL : receiveControl.address)
+  setWord(data, MSGHDR.controlLength, control)
+}
+
+const takeControl = (): void => {
+  received.fdCount = 0
+  received.credentialed = false
+  const { data } = receiveControl
+  const end = getWord(receiveHeader.data, MSGHDR.controlLength)
+  let at = 0
+  while (at + CMSG_DATA <= end) {
+    const length = getWord(data, at + CMSGHDR.length)
+    if (length < CMSG_DATA) break
+    if (data.getInt32(at + CMSGHDR.level, true) === SOL_SOCKET) {
+      if (data.getInt32(at + CMSGHDR.type, true) === SCM_RIGHTS) {
+        for (let fd = at + CMSG_DATA; fd + 4 <= at + length; fd += 4) {
+          received.fds[received.fdCount++] = data.getInt32(fd, true)
+        }
+      } else {
+        received.credentialed = true
+      }
+    }
+    at += alignControl(length)
+  }
+}
+
+const receiveMessage = (fd: BorrowedFd, flags: number): number => {
+  const n = c.recvmsg(fd, receiveHeader.address, flags | MSG_DONTWAIT | MSG_CMSG_CLOEXEC)
+  if (n < 0) {
+    received.fdCount = 0
+    return ioFailure()
+  }
+  received.controlTruncated = (receiveHeader.data.getInt32(MSGHDR.flags, true) & MSG_CTRUNC) !== 0
+  takeControl()
+  return n
+}
+
+/** Read what carries no descriptors, or where they are not wanted: any that come are dropped by the kernel. */
+export const receivePlain = (fd: BorrowedFd, at: number, length: number): number => {
+  const n = c.recv(fd, input.at(at), length, MSG_DONTWAIT)
+  return n < 0 ? ioFailure() : n
+}
+
+/** Read without control room and note in `received.controlTruncated` whether descriptors were lost by it. */
+export const receiveDroppingRights = (fd: BorrowedFd, at: number, length: number): number => {
+  setReceive(input.at(at), length, 0)
+  return receiveMessage(fd, 0)
+}
+
+/** Read at most one message's bytes with all descriptors they carry. */
+export const receiveWithRights = (fd: BorrowedFd, at: number, length: number): number => {
+  setReceive(input.at(at), length, CONTROL_BYTES)
+  return receiveMessage(fd, 0)
+}
+
+/**
+ * Look without taking anything: how many of at most `length` bytes there are up to the end of the first message with
+ * descriptors. `received.controlTruncated` says whether descriptors are anywhere in what was seen. Creates none.
+ * With `length` 1 the kernel walks the whole queue for the price of one byte.
+ */
+export const peek = (fd: BorrowedFd, length: number): number => {
+  setReceive(input.at(0), length, 0)
+  return receiveMessage(fd, MSG_PEEK)
+}
+
+/** The kernel duplicates a message's descriptors for a look: count them, and say whether the table has room for all. */
+export const peekRights = (fd: BorrowedFd, length: number): number => {
+  setReceive(input.at(0), length, CONTROL_BYTES)
+  const n = receiveMessage(fd, MSG_PEEK)
+  for (let i = 0; i < received.fdCount; i += 1) closeRaw(received.fds[i] ?? -1)
+  return n
+}
+
+/** The length of the next packet, whatever the room, or an `Io` failure; an empty packet and the end are both 0. */
+export const nextPacketBytes = (fd: BorrowedFd): number => {
+  const n = c.recv(fd, NULL, 0, MSG_DONTWAIT | MSG_PEEK | MSG_TRUNC)
+  return n < 0 ? ioFailure() : n
+}
+
+/**
+ * Read what stands in front of a message with descriptors that ends `end` bytes on, and nothing of the message itself:
+ * the last byte of the room is unmapped, so copying that message faults and the kernel puts it back.
+ * `Io.fault`: nothing stands in front of it.
+ */
+export const receiveUpToRights = (fd: BorrowedFd, end: number): number => {
+  setReceive(input.at(0), end - 1, CONTROL_BYTES)
+  setWord(receiveParts.data, IOVEC.size + IOVEC.base, UNMAPPED)
+  setWord(receiveParts.data, IOVEC.size + IOVEC.length, 1)
+  setWord(receiveHeader.data, MSGHDR.partCount, 2)
+  return receiveMessage(fd, 0)
+}
+
+/** Where a part lies, beside its iovec: what a short write left has to be found again. */
+const partSources: NativeBlock[] = []
+const partOffsets = new Int32Array(MAX_PARTS)
+const partLengths = new Int32Array(MAX_PARTS)
+let partCount = 0
+let staged = 0
+
+/** Bytes in the parts added so far. */
+export let partBytes = 0
+
+/** Begin a write: the parts of the last one are forgotten. */
+export const beginParts = (): void => {
+  partCount = 0
+  staged = 0
+  partBytes = 0
+}
+
+const addPart = (source: NativeBlock, offset: number, length: number): void => {
+  const at = partCount * IOVEC.size
+  setWord(sendParts.data, at + IOVEC.base, source.at(offset))
+  setWord(sendParts.data, at + IOVEC.length, length)
+  partSources[partCount] = source
+  partOffsets[partCount] = offset
+  partLengths[partCount] = length
+  partCount += 1
+  partBytes += length
+}
+
+/** Add bytes of the input buffer where they are. False: no more parts fit, write first. */
+export const addInput = (offset: number, length: number): boolean => {
+  if (partCount === MAX_PARTS) return false
+  addPart(input, offset, length)
+  return true
+}
+
+/** Add bytes of JavaScript's by copying them. False: they do not fit, write first. */
+export const addCopy = (bytes: Uint8Array): boolean => {
+  if (partCount === MAX_PARTS || staged + bytes.length > OUTPUT_BYTES) return false
+  output.bytes.set(bytes, staged)
+  addPart(output, staged, bytes.length)
+  staged += bytes.length
+  return true
+}
+
+/** Copy what the parts hold after their first `skip` bytes to `to`, which has room for it. */
+export const copyParts = (skip: number, to: Uint8Array): void => {
+  let at = 0
+  let before = skip
+  for (let i = 0; i < partCount; i += 1) {
+    const length = partLengths[i] ?? 0
+    const offset = partOffsets[i] ?? 0
+    const left = Math.max(0, length - before)
+    const source = partSources[i]
+    if (left > 0 && source !== undefined) {
+      to.set(source.bytes.subarray(offset + length - left, offset + length), at)
+      at += left
+    }
+    before = Math.max(0, before - length)
+  }
+}
+
+const setSendControl = (fds: readonly number[]): number => {
+  if (fds.length === 0) return 0
+  const { data } = sendControl
+  const length = CMSG_DATA + fds.length * 4
+  setWord(data, CMSGHDR.length, length)
+  data.setInt32(CMSGHDR.level, SOL_SOCKET, true)
+  data.setInt32(CMSGHDR.type, SCM_RIGHTS, true)
+  for (let i = 0; i < fds.length; i += 1) data.setInt32(CMSG_DATA + i * 4, fds[i] ?? -1, true)
+  return alignControl(length)
+}
+
+/**
+ * Write the parts as one message, descriptors with its first byte. The number of bytes taken, or an `Io` failure.
+ * More than 0: the descriptors are delivered, however short the write; the caller closes its copies.
+ */
+export const sendPartsTo = (fd: BorrowedFd, fds: readonly number[]): number => {
+  const { data } = sendHeader
+  setWord(data, MSGHDR.parts, sendParts.address)
+  setWord(data, MSGHDR.partCount, partCount)
+  const control = setSendControl(fds)
+  setWord(data, MSGHDR.control, control === 0 ? NULL : sendControl.address)
+  setWord(data, MSGHDR.controlLength, control)
+  const n = c.sendmsg(fd, sendHeader.address, MSG_NOSIGNAL | MSG_DONTWAIT)
+  return n < 0 ? ioFailure() : n
+}
+
+/** Write bytes of the input buffer: the cheapest way for what came in plain. */
+export const sendInput = (fd: BorrowedFd, at: number, length: number): number => {
+  const n = c.send(fd, input.at(at), length, MSG_NOSIGNAL | MSG_DONTWAIT)
+  return n < 0 ? ioFailure() : n
+}
+
+/** The failures of this module that mean "the peer is not there any more". */
+export const isGone = (n: number): boolean => n === Io.gone || n === Io.failed

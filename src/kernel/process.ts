@@ -1,0 +1,106 @@
+/**
+ * A process, held so that its number cannot come to mean another one: a pidfd, and the root directory and mount
+ * namespace it had while the pidfd was alive.
+ */
+import { readFileSync } from 'node:fs'
+import { E } from '../fp.ts'
+import { type SyscallError, syscallError } from '../model/errors.ts'
+import type { Pid } from '../model/identity.ts'
+import { POLLIN, SYS } from './constants.ts'
+import { c } from './declarations.ts'
+import { lastError } from './errno.ts'
+import { type BorrowedFd, OwnedFd } from './fd.ts'
+import { openDirectory, openForReading } from './files.ts'
+import { NativeBlock } from './memory.ts'
+import { POLLFD } from './structs.ts'
+
+export const openPidfd = (pid: Pid): E.Either<SyscallError, OwnedFd> => {
+  const fd = c.pidfdOpen(SYS.pidfd_open, pid, 0)
+  return fd < 0 ? E.left(lastError('pidfd_open', `process ${pid}`)) : E.right(new OwnedFd(fd))
+}
+
+const pollOne = new NativeBlock(POLLFD.size)
+
+/** A pidfd is readable once the process has ended (pidfd_open(2)). */
+export const hasExited = (pidfd: BorrowedFd): boolean => {
+  pollOne.data.setInt32(POLLFD.fd, pidfd, true)
+  pollOne.data.setInt16(POLLFD.events, POLLIN, true)
+  return c.poll(pollOne.address, 1, 0) > 0
+}
+
+/** Host ids of the root user of a process's user namespace. */
+export interface RootOwner {
+  readonly uid: number
+  readonly gid: number
+}
+
+export interface ProcessHandle {
+  /** Absent for the host, which does not exit. */
+  readonly pidfd: OwnedFd | undefined
+  /** Its root directory, as a place to resolve paths in. */
+  readonly root: OwnedFd
+  /** Absent for the host, which is where we are. */
+  readonly mountNamespace: OwnedFd | undefined
+  readonly owner: RootOwner
+}
+
+/** First line whose inside range holds id 0: `inside outside count` (user_namespaces(7)). */
+const mappedRoot = (map: string): number => {
+  for (const line of map.split('\n')) {
+    const [inside, outside] = line.trim().split(/\s+/).map(Number)
+    if (inside === 0 && outside !== undefined) return outside
+  }
+  return 0
+}
+
+const rootOwnerOf = (pid: Pid): E.Either<SyscallError, RootOwner> => {
+  try {
+    const read = (map: string): number => mappedRoot(readFileSync(`/proc/${pid}/${map}`, 'utf8'))
+    return E.right({ uid: read('uid_map'), gid: read('gid_map') })
+  } catch (error) {
+    const errno = (error as NodeJS.ErrnoException).code ?? String(error)
+    return E.left(syscallError('read', errno, `/proc/${pid}/uid_map`))
+  }
+}
+
+/** Close everything a handle holds. */
+export const closeProcess = (handle: ProcessHandle): void => {
+  handle.pidfd?.close()
+  handle.root.close()
+  handle.mountNamespace?.close()
+}
+
+export const openHost = (): E.Either<SyscallError, ProcessHandle> => {
+  const root = openDirectory('/')
+  if (E.isLeft(root)) return root
+  return E.right({ pidfd: undefined, root: root.right, mountNamespace: undefined, owner: { uid: 0, gid: 0 } })
+}
+
+/**
+ * Hold a process. The pidfd is looked at after the others were opened: alive then, they all belong to this process and
+ * not to a later owner of its number. A process that is gone gives ESRCH.
+ */
+export const openProcess = (pid: Pid): E.Either<SyscallError, ProcessHandle> => {
+  const pidfd = openPidfd(pid)
+  if (E.isLeft(pidfd)) return pidfd
+  const opened: OwnedFd[] = [pidfd.right]
+  const give = (error: SyscallError): E.Either<SyscallError, never> => {
+    for (const fd of opened) fd.close()
+    return E.left(error)
+  }
+  const root = openDirectory(`/proc/${pid}/root`)
+  if (E.isLeft(root)) return give(root.left)
+  opened.push(root.right)
+  const mountNamespace = openForReading(`/proc/${pid}/ns/mnt`)
+  if (E.isLeft(mountNamespace)) return give(mountNamespace.left)
+  opened.push(mountNamespace.right)
+  const owner = rootOwnerOf(pid)
+  if (E.isLeft(owner)) return give(owner.left)
+  if (hasExited(pidfd.right.borrowed)) return give(syscallError('pidfd_open', 'ESRCH', `process ${pid}`))
+  return E.right({
+    pidfd: pidfd.right,
+    root: root.right,
+    mountNamespace: mountNamespace.right,
+    owner: owner.right,
+  })
+}

@@ -1,0 +1,140 @@
+/**
+ * Making, naming and connecting AF_UNIX sockets (unix(7)), and asking them about their peer.
+ * Addresses are the paths of descriptors (`/proc/self/fd/N`), so neither the length of a path nor a symlink in it matters.
+ */
+import { E } from '../fp.ts'
+import { type SyscallError, syscallError } from '../model/errors.ts'
+import {
+  AF_UNIX,
+  SHUT_RD,
+  SHUT_WR,
+  SO_PASSCRED,
+  SO_PASSRIGHTS,
+  SO_PEERCRED,
+  SO_SNDBUFFORCE,
+  SOCK_CLOEXEC,
+  SOCK_DGRAM,
+  SOCK_NONBLOCK,
+  SOCK_SEQPACKET,
+  SOCK_STREAM,
+  SOL_SOCKET,
+} from './constants.ts'
+import { c, NULL } from './declarations.ts'
+import { ioFailure, lastError } from './errno.ts'
+import { type BorrowedFd, OwnedFd } from './fd.ts'
+import { pathOf, withSocketMode0666 } from './files.ts'
+import { NativeBlock } from './memory.ts'
+import { SOCKADDR_UN } from './structs.ts'
+
+export type SocketType = 'stream' | 'seqpacket' | 'dgram'
+
+const TYPES: Readonly<Record<SocketType, number>> = {
+  stream: SOCK_STREAM,
+  seqpacket: SOCK_SEQPACKET,
+  dgram: SOCK_DGRAM,
+}
+
+const address = new NativeBlock(SOCKADDR_UN.size)
+const option = new NativeBlock(64)
+const optionLength = new NativeBlock(8)
+const encoder = new TextEncoder()
+
+/** Fill in the address; its length, or `undefined` for a path that does not fit. */
+const setAddress = (path: string): number | undefined => {
+  const bytes = encoder.encode(path)
+  if (bytes.length >= SOCKADDR_UN.size - SOCKADDR_UN.path) return undefined
+  address.bytes.fill(0)
+  address.data.setUint16(SOCKADDR_UN.family, AF_UNIX, true)
+  address.bytes.set(bytes, SOCKADDR_UN.path)
+  return SOCKADDR_UN.path + bytes.length + 1
+}
+
+const toPath = (
+  call: 'bind' | 'connect',
+  socket: BorrowedFd,
+  path: string,
+  subject: string,
+): E.Either<SyscallError, void> => {
+  const length = setAddress(path)
+  if (length === undefined) return E.left(syscallError(call, 'ENAMETOOLONG', subject))
+  return c[call](socket, address.address, length) < 0 ? E.left(lastError(call, subject)) : E.right(undefined)
+}
+
+/** A new socket: non-blocking, closed on exec. */
+export const openSocket = (type: SocketType, subject: string): E.Either<SyscallError, OwnedFd> => {
+  const fd = c.socket(AF_UNIX, TYPES[type] | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)
+  return fd < 0 ? E.left(lastError('socket', subject)) : E.right(new OwnedFd(fd))
+}
+
+/** Give a socket a name in the working directory (`inMountNamespaceOf` sets it); its mode is 0666. */
+export const bindHere = (socket: BorrowedFd, name: string, subject: string) =>
+  withSocketMode0666(() => toPath('bind', socket, name, subject))
+
+/** Connect to the socket that this descriptor (O_PATH) is. AF_UNIX connects at once or says EAGAIN: the backlog is full. */
+export const connectTo = (socket: BorrowedFd, inode: BorrowedFd, subject: string) =>
+  toPath('connect', socket, pathOf(inode), subject)
+
+/** Connect to a path of the host. For trusted, short paths only. */
+export const connectToPath = (socket: BorrowedFd, path: string) => toPath('connect', socket, path, path)
+
+export const startListening = (
+  socket: BorrowedFd,
+  backlog: number,
+  subject: string,
+): E.Either<SyscallError, void> =>
+  c.listen(socket, backlog) < 0 ? E.left(lastError('listen', subject)) : E.right(undefined)
+
+/** The next connection's descriptor, non-blocking and closed on exec, or an `Io` failure. The caller owns it. */
+export const accept = (listener: BorrowedFd): number => {
+  const fd = c.accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)
+  return fd < 0 ? ioFailure() : fd
+}
+
+/** No more bytes will be written: the peer reads what is queued, then end of file. */
+export const endWriting = (socket: BorrowedFd): void => {
+  c.shutdown(socket, SHUT_WR)
+}
+
+/** No more bytes will be read: the peer's writes fail with EPIPE. */
+export const endReading = (socket: BorrowedFd): void => {
+  c.shutdown(socket, SHUT_RD)
+}
+
+const setOption = (socket: BorrowedFd, name: number, value: number): boolean => {
+  option.data.setInt32(0, value, true)
+  return c.setsockopt(socket, SOL_SOCKET, name, option.address, 4) === 0
+}
+
+/** Every message then carries its writer's credentials; on SEQPACKET this tells an empty message from the end. */
+export const receiveCredentials = (socket: BorrowedFd): boolean => setOption(socket, SO_PASSCRED, 1)
+
+/** Senders of descriptors get EPERM. False where the kernel does not know the option (before 6.16). */
+export const refuseDescriptors = (socket: BorrowedFd): boolean => setOption(socket, SO_PASSRIGHTS, 0)
+
+/** Room for a packet of this size; the kernel doubles it for its own bookkeeping (socket(7)). */
+export const growSendBuffer = (socket: BorrowedFd, bytes: number): boolean =>
+  setOption(socket, SO_SNDBUFFORCE, bytes)
+
+export interface Credentials {
+  readonly pid: number
+  readonly uid: number
+  readonly gid: number
+}
+
+/** Who connected, as the kernel attests it (SO_PEERCRED, unix(7)), in our own namespaces. */
+export const peerCredentials = (socket: BorrowedFd): E.Either<SyscallError, Credentials> => {
+  optionLength.data.setUint32(0, 12, true)
+  if (c.getsockopt(socket, SOL_SOCKET, SO_PEERCRED, option.address, optionLength.address) < 0) {
+    return E.left(lastError('getsockopt', 'SO_PEERCRED'))
+  }
+  const { data } = option
+  return E.right({ pid: data.getInt32(0, true), uid: data.getUint32(4, true), gid: data.getUint32(8, true) })
+}
+
+/** Two connected sockets, non-blocking. */
+export const openSocketPair = (type: SocketType): E.Either<SyscallError, readonly [OwnedFd, OwnedFd]> => {
+  if (c.socketpair(AF_UNIX, TYPES[type] | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, option.address) < 0) {
+    return E.left(lastError('socketpair', type))
+  }
+  return E.right([new OwnedFd(option.data.getInt32(0, true)), new OwnedFd(option.data.getInt32(4, true))])
+}
