@@ -1,46 +1,46 @@
 /** What is alive for one link, in plain data: safe to log, record and show. */
 
 /** Names a live mediation; the resources behind it are kept outside every snapshot. */
-export type MediationId = string & { readonly __brand: "MediationId" };
+export type MediationId = string & { readonly __brand: 'MediationId' }
 
 /** What was put into the consumer. */
 export interface Planted {
-	readonly target: string;
-	/** `stream` or `seqpacket` for sockets. */
-	readonly kind: string;
-	/** Device and inode as decimal strings: a device number may need all 64 bits. */
-	readonly device: string;
-	readonly inode: string;
-	/** Directories of the target's path that we made, from the outermost; removed again when empty. */
-	readonly directoriesMade: readonly string[];
+  readonly target: string
+  /** `stream` or `seqpacket` for sockets. */
+  readonly kind: string
+  /** Device and inode as decimal strings: a device number may need all 64 bits. */
+  readonly device: string
+  readonly inode: string
+  /** Directories of the target's path that we made, from the outermost; removed again when empty. */
+  readonly directoriesMade: readonly string[]
 }
 
 /** All monotonic but `connectionsOpen`. Bytes up go from consumer to provider. */
 export interface Counters {
-	readonly connectionsOpen: number;
-	readonly connectionsTotal: number;
-	readonly connectionsRefused: number;
-	readonly bytesUp: number;
-	readonly bytesDown: number;
-	readonly descriptorsPassed: number;
-	readonly messages: number;
-	readonly denials: number;
+  readonly connectionsOpen: number
+  readonly connectionsTotal: number
+  readonly connectionsRefused: number
+  readonly bytesUp: number
+  readonly bytesDown: number
+  readonly descriptorsPassed: number
+  readonly messages: number
+  readonly denials: number
 }
 
 export interface Mediation {
-	readonly id: MediationId;
-	readonly planted: Planted;
-	readonly counters: () => Counters;
+  readonly id: MediationId
+  readonly planted: Planted
+  readonly counters: () => Counters
 }
 
 /** Always given: what could not be undone is said, not thrown. */
 export interface TeardownReport {
-	readonly connectionsClosed: number;
-	/** In words, one per thing that is still there. */
-	readonly leftBehind: readonly string[];
+  readonly connectionsClosed: number
+  /** In words, one per thing that is still there. */
+  readonly leftBehind: readonly string[]
 }
 
 export const CLEAN_TEARDOWN: TeardownReport = {
-	connectionsClosed: 0,
-	leftBehind: [],
-};
+  connectionsClosed: 0,
+  leftBehind: [],
+}
