@@ -1,0 +1,354 @@
+/**
+ * One connection: the consumer's socket, the provider's socket, and what moves between them.
+ *
+ * Each direction is independent. Ends travel as the kernel tells them apart (shutdown(2), epoll(7)):
+ *
+ *   on side A                          what is done
+ *   read gives 0, no hang-up           once A->B is written out: shutdown(B, write); B->A goes on
+ *   hang-up or reset                   read A to the end; drop B->A, shutdown(B, read); end when A->B is out
+ *   write to B fails                   drop A->B, shutdown(A, read); B->A goes on until its own end
+ *   both directions over               close both
+ *
+ * It owns both descriptors, their watches, and everything queued.
+ */
+
+import { Readiness } from '../kernel/epoll.ts'
+import { type BorrowedFd, OwnedFd } from '../kernel/fd.ts'
+import { endReading, endWriting } from '../kernel/socket.ts'
+import type { ReadyHandler, Watch } from '../reactor/contract.ts'
+import type { DialError, DialIdentity, Side } from './contract.ts'
+import type { Outbox, Written } from './outbox.ts'
+import type { CancelDial, LinkTraffic } from './ports.ts'
+import type { Read } from './reading.ts'
+
+/** How long to wait where the kernel says "too much in flight" or descriptors are short: no readiness tells. */
+const RETRY_MS = 50
+
+/** What a connection carries: decides how input is read and what an end of input means. */
+export interface Flow {
+  /** The consumer is there. */
+  opened(): void
+  /** The provider answered, or did not. */
+  dialled(failed: DialError | undefined): void
+  outboxFor(side: Side, fd: BorrowedFd): Outbox
+  read(from: Side): Read
+  /** May input of this side be read now? */
+  reads(from: Side): boolean
+  /** The input of a side has ended. True: the relay passes the end on; false: the flow has dealt with it. */
+  passesEnd(from: Side, fully: boolean): boolean
+  /** What was queued for a side has been written. */
+  drained(to: Side): void
+  closed(): void
+}
+
+/** One of the two sockets. */
+export class Half implements ReadyHandler {
+  readonly side: Side
+  readonly fd: OwnedFd
+  readonly outbox: Outbox
+  readonly watch: Watch
+  readonly #connection: Connection
+  /** More may come from it. */
+  inputOpen = true
+  /** It still takes what is written to it. */
+  outputOpen = true
+  /** Its peer is gone altogether; what it wrote may still wait to be read. */
+  hungUp = false
+  /** Its outbox waits for the socket. */
+  blocked = false
+  /** End its output as soon as the outbox is empty. */
+  ending = false
+
+  constructor(connection: Connection, side: Side, fd: OwnedFd, outbox: Outbox) {
+    this.#connection = connection
+    this.side = side
+    this.fd = fd
+    this.outbox = outbox
+    this.watch = connection.traffic.plane.reactor.watch(fd.borrowed, 0, this)
+  }
+
+  ready(readiness: number): void {
+    this.#connection.ready(this, readiness)
+  }
+
+  failed(): void {
+    this.#connection.close()
+  }
+}
+
+export class Connection {
+  readonly traffic: LinkTraffic
+  readonly #flow: Flow
+  readonly #onClosed: (connection: Connection) => void
+  readonly #consumer: Half
+  #provider: Half | undefined
+  #cancelDial: CancelDial | undefined
+  #closed = false
+  #lastMoved = 0
+  #linger: unknown
+  #retry: unknown
+  /** Stop reading both sides until the retry timer: descriptors are short. */
+  #starved = false
+
+  constructor(
+    traffic: LinkTraffic,
+    accepted: OwnedFd,
+    flow: (connection: Connection) => Flow,
+    onClosed: (connection: Connection) => void,
+  ) {
+    this.traffic = traffic
+    this.#onClosed = onClosed
+    this.#flow = flow(this)
+    this.#consumer = new Half(this, 'consumer', accepted, this.#flow.outboxFor('consumer', accepted.borrowed))
+  }
+
+  /** To be called once, after the constructor: the flow may dial, answer or close at once. */
+  start(): void {
+    this.#flow.opened()
+    this.#settle()
+  }
+
+  get closed(): boolean {
+    return this.#closed
+  }
+
+  /** The provider has been reached. */
+  get connected(): boolean {
+    return this.#provider !== undefined
+  }
+
+  half(side: Side): Half | undefined {
+    return side === 'consumer' ? this.#consumer : this.#provider
+  }
+
+  #other(half: Half): Half | undefined {
+    return half === this.#consumer ? this.#provider : this.#consumer
+  }
+
+  dial(identity: DialIdentity): void {
+    if (this.#closed || this.#provider !== undefined || this.#cancelDial !== undefined) return
+    let answered = false
+    const cancel = this.traffic.dialer.dial(identity, this.traffic.kind, result => {
+      answered = true
+      this.#cancelDial = undefined
+      this.#dialled(result)
+    })
+    if (!answered) this.#cancelDial = cancel
+  }
+
+  #dialled(result: OwnedFd | DialError): void {
+    try {
+      this.#adopt(result)
+    } catch (error) {
+      // Called from a timer or another link's event: nobody above could tell which connection it was.
+      if (result instanceof OwnedFd && this.#provider === undefined) result.close()
+      this.close()
+      throw error
+    }
+  }
+
+  #adopt(result: OwnedFd | DialError): void {
+    if (result instanceof OwnedFd) {
+      this.#provider = new Half(this, 'provider', result, this.#flow.outboxFor('provider', result.borrowed))
+      this.#flow.dialled(undefined)
+      if (this.#closed) return
+      this.#flush(this.#provider)
+    } else {
+      this.#flow.dialled(result)
+    }
+    this.#settle()
+  }
+
+  ready(half: Half, readiness: number): void {
+    if (this.#closed) return
+    if ((readiness & Readiness.out) !== 0) this.#flush(half)
+    if (!this.#closed && (readiness & (Readiness.hangUp | Readiness.error)) !== 0) this.#hangUp(half)
+    if (!this.#closed && (readiness & (Readiness.in | Readiness.hangUp | Readiness.error)) !== 0)
+      this.#read(half)
+    this.#settle()
+  }
+
+  #hangUp(half: Half): void {
+    if (half.hungUp) return
+    half.hungUp = true
+    this.#breakOutput(half)
+    // Nothing was sent yet and nobody is there to read an answer: the dial would only wake the provider up.
+    if (half.side === 'consumer' && this.#provider === undefined && this.#cancelDial !== undefined)
+      this.close()
+  }
+
+  /** Nothing more can be written to `half`: forget what waits, and let the other side's writer know. */
+  #breakOutput(half: Half): void {
+    if (!half.outputOpen) return
+    half.outputOpen = false
+    half.blocked = false
+    half.outbox.discard()
+    const other = this.#other(half)
+    if (other === undefined) return
+    other.inputOpen = false
+    endReading(other.fd.borrowed)
+  }
+
+  /** Apply how a write to `half` went. */
+  wrote(half: Half, written: Written): void {
+    switch (written) {
+      case 'all':
+        half.blocked = false
+        return
+      case 'blocked':
+        half.blocked = true
+        return
+      case 'busy':
+        half.blocked = false
+        this.#retryLater()
+        return
+      case 'gone':
+        this.#breakOutput(half)
+        return
+    }
+  }
+
+  #flush(half: Half): void {
+    if (half.outbox.empty) {
+      half.blocked = false
+      return
+    }
+    this.wrote(half, half.outbox.flush())
+    this.#lastMoved = this.traffic.plane.reactor.clock.now()
+    if (half.outbox.empty && half.outputOpen) this.#flow.drained(half.side)
+  }
+
+  #retryLater(): void {
+    if (this.#retry !== undefined) return
+    this.#retry = this.traffic.plane.reactor.clock.setTimeout(() => {
+      this.#retry = undefined
+      this.#starved = false
+      for (const half of [this.#consumer, this.#provider]) {
+        if (half !== undefined && !this.#closed) this.#flush(half)
+      }
+      this.#settle()
+    }, RETRY_MS)
+  }
+
+  #read(half: Half): void {
+    if (!half.inputOpen || !this.#flow.reads(half.side)) return
+    this.#lastMoved = this.traffic.plane.reactor.clock.now()
+    const outcome = this.#flow.read(half.side)
+    if (this.#closed) return
+    const other = this.#other(half)
+    switch (outcome) {
+      case 'idle':
+      case 'budget':
+        return
+      case 'blocked':
+        if (other !== undefined) other.blocked = !other.outbox.empty
+        return
+      case 'busy':
+        this.#retryLater()
+        return
+      case 'starved':
+        this.#starved = true
+        this.#retryLater()
+        return
+      case 'sink-gone':
+        if (other !== undefined) this.#breakOutput(other)
+        return
+      case 'source-gone':
+        this.#hangUp(half)
+        this.#endInput(half)
+        return
+      case 'ended':
+        this.#endInput(half)
+        return
+      case 'lost':
+        this.traffic.log.error(
+          { side: half.side },
+          'descriptors or a message could not be taken whole: connection closed',
+        )
+        this.close()
+        return
+    }
+  }
+
+  #endInput(half: Half): void {
+    if (!half.inputOpen) return
+    half.inputOpen = false
+    if (!this.#flow.passesEnd(half.side, half.hungUp)) return
+    const other = this.#other(half)
+    if (other !== undefined) other.ending = true
+  }
+
+  /** Half-close a side once what waits for it has been written. */
+  endWrite(side: Side): void {
+    const half = this.half(side)
+    if (half !== undefined) half.ending = true
+  }
+
+  /** Bring watches, half-closes and the end of it all in line with the state. Idempotent. */
+  #settle(): void {
+    if (this.#closed) return
+    this.#settleEnding(this.#consumer)
+    if (this.#provider !== undefined) this.#settleEnding(this.#provider)
+    if (
+      !this.#consumer.outputOpen &&
+      (this.#provider === undefined ? !this.#consumer.inputOpen : !this.#provider.outputOpen)
+    ) {
+      this.close()
+      return
+    }
+    this.#await(this.#consumer)
+    if (this.#provider !== undefined) this.#await(this.#provider)
+    this.#settleLinger()
+  }
+
+  #settleEnding(half: Half): void {
+    if (!half.ending || !half.outputOpen || !half.outbox.empty) return
+    half.outputOpen = false
+    endWriting(half.fd.borrowed)
+  }
+
+  #await(half: Half): void {
+    const reads = half.inputOpen && !this.#starved && this.#flow.reads(half.side)
+    const readiness = (reads ? Readiness.in : 0) | (half.blocked && half.outputOpen ? Readiness.out : 0)
+    // A hang-up cannot be masked and would be reported without end: leave the set until there is something to do.
+    if (half.hungUp && readiness === 0) half.watch.rest()
+    else half.watch.wait(readiness)
+  }
+
+  /** With one direction over, an idle connection is a leak in the making: nobody may ever end the other. */
+  #settleLinger(): void {
+    const oneOver = this.#provider !== undefined && this.#consumer.outputOpen !== this.#provider.outputOpen
+    if (!oneOver || this.#linger !== undefined) return
+    const { clock } = this.traffic.plane.reactor
+    this.#lastMoved = clock.now()
+    const check = (): void => {
+      const idle = clock.now() - this.#lastMoved
+      if (idle >= this.traffic.lingerMs) this.close()
+      else this.#linger = clock.setTimeout(check, this.traffic.lingerMs - idle)
+    }
+    this.#linger = clock.setTimeout(check, this.traffic.lingerMs)
+  }
+
+  /** To be called by a flow that acted outside of `read`, so that watches follow. */
+  settle(): void {
+    this.#settle()
+  }
+
+  /** End at once; what is queued is dropped. Idempotent. */
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    const { clock } = this.traffic.plane.reactor
+    this.#cancelDial?.()
+    if (this.#linger !== undefined) clock.clearTimeout(this.#linger)
+    if (this.#retry !== undefined) clock.clearTimeout(this.#retry)
+    for (const half of [this.#consumer, this.#provider]) {
+      if (half === undefined) continue
+      half.watch.close()
+      half.outbox.discard()
+      half.fd.close()
+    }
+    this.#flow.closed()
+    this.#onClosed(this)
+  }
+}

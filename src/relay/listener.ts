@@ -1,0 +1,132 @@
+/**
+ * Accepting a link's connections: within the limits, and without losing anybody to a full descriptor table. What is
+ * not accepted waits in the backlog, where the kernel keeps it.
+ */
+
+import { Readiness } from '../kernel/epoll.ts'
+import { Io, lastFailure } from '../kernel/errno.ts'
+import { OwnedFd } from '../kernel/fd.ts'
+import { accept } from '../kernel/socket.ts'
+import type { ReadyHandler, Watch } from '../reactor/contract.ts'
+import { Connection } from './connection.ts'
+import { PacketFlow, StreamFlow } from './plain-flow.ts'
+import type { LinkTraffic } from './ports.ts'
+import { SessionFlow } from './session-flow.ts'
+
+const ACCEPTS_A_TURN = 64
+const PAUSE_MS = 100
+const LONGEST_PAUSE_MS = 2000
+
+export class Listener implements ReadyHandler {
+  readonly #socket: OwnedFd
+  readonly #traffic: LinkTraffic
+  readonly #watch: Watch
+  readonly #connections: Set<Connection>
+  readonly #resume = (): void => this.#continue()
+  #pauseMs = PAUSE_MS
+  #pause: unknown
+  #closed = false
+
+  /**
+   * Takes the socket. `connections` outlives it: a socket planted anew takes over those of the one that was lost.
+   * A SEQPACKET socket must have been told to receive credentials before it listened.
+   */
+  constructor(socket: OwnedFd, traffic: LinkTraffic, connections: Set<Connection>) {
+    this.#socket = socket
+    this.#traffic = traffic
+    this.#connections = connections
+    this.#watch = traffic.plane.reactor.watch(socket.borrowed, Readiness.in, this)
+  }
+
+  ready(): void {
+    const { connections: budget } = this.#traffic.plane
+    for (let i = 0; i < ACCEPTS_A_TURN; i += 1) {
+      if (this.#connections.size >= this.#traffic.maxConnections || budget.open >= budget.limit) {
+        this.#waitForRoom()
+        return
+      }
+      const fd = accept(this.#socket.borrowed)
+      if (fd === Io.again) return
+      if (fd < 0) {
+        this.#acceptFailed(fd)
+        return
+      }
+      this.#pauseMs = PAUSE_MS
+      this.#begin(new OwnedFd(fd))
+    }
+  }
+
+  failed(): void {
+    this.#traffic.log.error({}, 'accepting stopped after an internal error')
+    this.close()
+  }
+
+  #begin(accepted: OwnedFd): void {
+    const { traffic } = this
+    traffic.counters.connectionsTotal += 1
+    let connection: Connection | undefined
+    try {
+      connection = new Connection(traffic, accepted, this.#flowFor, this.#ended)
+      this.#connections.add(connection)
+      traffic.counters.connectionsOpen += 1
+      traffic.plane.connections.open += 1
+      connection.start()
+    } catch (error) {
+      // One connection's bug, or the kernel out of room for it, must not cost the others their listener.
+      traffic.log.error({ err: error }, 'connection could not be started')
+      connection?.close()
+      accepted.close()
+    }
+  }
+
+  get traffic(): LinkTraffic {
+    return this.#traffic
+  }
+
+  readonly #flowFor = (connection: Connection): StreamFlow | PacketFlow | SessionFlow => {
+    const { session, kind } = this.#traffic
+    if (session !== undefined) return new SessionFlow(connection, session())
+    return kind === 'stream' ? new StreamFlow(connection) : new PacketFlow(connection)
+  }
+
+  readonly #ended = (connection: Connection): void => {
+    if (!this.#connections.delete(connection)) return
+    const { counters, plane } = this.#traffic
+    counters.connectionsOpen -= 1
+    plane.connections.open -= 1
+    for (const resume of plane.connections.waiting) resume()
+  }
+
+  #acceptFailed(failure: number): void {
+    this.#traffic.counters.connectionsRefused += 1
+    if (this.#pauseMs === PAUSE_MS) {
+      const reason = failure === Io.noDescriptors ? 'descriptor table is full' : lastFailure()
+      this.#traffic.log.warn({ reason }, 'accepting paused')
+    }
+    this.#waitForRoom()
+    this.#pause = this.#traffic.plane.reactor.clock.setTimeout(this.#resume, this.#pauseMs)
+    this.#pauseMs = Math.min(this.#pauseMs * 2, LONGEST_PAUSE_MS)
+  }
+
+  /** Out of the set, so that a backlog that cannot be served does not spin; any connection that ends brings us back. */
+  #waitForRoom(): void {
+    this.#watch.rest()
+    this.#traffic.plane.connections.waiting.add(this.#resume)
+  }
+
+  #continue(): void {
+    this.#traffic.plane.connections.waiting.delete(this.#resume)
+    if (this.#pause !== undefined) this.#traffic.plane.reactor.clock.clearTimeout(this.#pause)
+    this.#pause = undefined
+    if (!this.#closed) this.#watch.wait(Readiness.in)
+  }
+
+  /** Stop accepting; connections go on. Idempotent. */
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#continue()
+    this.#watch.close()
+    this.#socket.close()
+  }
+}

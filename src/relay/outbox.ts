@@ -1,0 +1,25 @@
+/**
+ * What waits to be written to one socket. Bounded: whoever fills it looks at `full` before reading more.
+ * An outbox owns the descriptors queued in it, from the call that hands them over until they are sent or discarded.
+ */
+
+/** How a write went. `busy`: the kernel holds too many of our descriptors in flight; no readiness tells when that ends. */
+export type Written = 'all' | 'blocked' | 'busy' | 'gone'
+
+export interface Outbox {
+  /** Nothing waits. */
+  readonly empty: boolean
+  /** Stop reading for it. */
+  readonly full: boolean
+  /** Start reading for it again, once it was full. */
+  readonly hungry: boolean
+  /** Write what waits, as far as the socket takes it. */
+  flush(): Written
+  /** Forget what waits, and close its descriptors. */
+  discard(): void
+}
+
+/** Queue bounds in one direction: reading stops at these and resumes at half. */
+export const QUEUE_BYTES = 256 * 1024
+export const QUEUE_DESCRIPTORS = 512
+export const QUEUE_PACKETS = 256

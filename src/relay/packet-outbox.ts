@@ -1,0 +1,106 @@
+/** The outbox of a SEQPACKET socket: whole messages with their descriptors, empty ones too. */
+import { Io } from '../kernel/errno.ts'
+import { type BorrowedFd, closeRaw } from '../kernel/fd.ts'
+import { addInput, beginParts, inputBytes, sendPartsTo, stageInput } from '../kernel/message.ts'
+import { growSendBuffer } from '../kernel/socket.ts'
+import { type Outbox, QUEUE_BYTES, QUEUE_DESCRIPTORS, QUEUE_PACKETS, type Written } from './outbox.ts'
+
+interface Packet {
+  readonly bytes: Uint8Array
+  readonly fds: readonly number[]
+}
+
+export class PacketOutbox implements Outbox {
+  readonly #fd: BorrowedFd
+  #packets: Packet[] = []
+  #bytes = 0
+  #descriptors = 0
+  /** The largest packet that the send buffer was grown for. */
+  #room = 0
+
+  constructor(fd: BorrowedFd) {
+    this.#fd = fd
+  }
+
+  get empty(): boolean {
+    return this.#packets.length === 0
+  }
+
+  get full(): boolean {
+    return (
+      this.#bytes >= QUEUE_BYTES ||
+      this.#descriptors >= QUEUE_DESCRIPTORS ||
+      this.#packets.length >= QUEUE_PACKETS
+    )
+  }
+
+  get hungry(): boolean {
+    return (
+      this.#bytes <= QUEUE_BYTES / 2 &&
+      this.#descriptors <= QUEUE_DESCRIPTORS / 2 &&
+      this.#packets.length <= QUEUE_PACKETS / 2
+    )
+  }
+
+  #send(length: number, fds: readonly number[]): Written {
+    let n = sendPartsTo(this.#fd, fds)
+    if (n === Io.tooLarge && length > this.#room && growSendBuffer(this.#fd, 2 * length + 4096)) {
+      this.#room = length
+      n = sendPartsTo(this.#fd, fds)
+    }
+    if (n >= 0) {
+      for (const fd of fds) closeRaw(fd)
+      return 'all'
+    }
+    if (n === Io.again) return 'blocked'
+    return n === Io.busy ? 'busy' : 'gone'
+  }
+
+  /** Write the packet at the start of the input buffer. Takes the descriptors. */
+  write(length: number, fds: readonly number[]): Written {
+    if (this.empty) {
+      beginParts()
+      addInput(0, length)
+      const written = this.#send(length, fds)
+      if (written === 'all') return written
+      if (written === 'gone') {
+        for (const fd of fds) closeRaw(fd)
+        return written
+      }
+      this.#queue(length, fds)
+      return written
+    }
+    this.#queue(length, fds)
+    return 'blocked'
+  }
+
+  #queue(length: number, fds: readonly number[]): void {
+    this.#packets.push({ bytes: inputBytes().slice(0, length), fds })
+    this.#bytes += length
+    this.#descriptors += fds.length
+  }
+
+  flush(): Written {
+    let done = 0
+    let outcome: Written = 'all'
+    for (const packet of this.#packets) {
+      stageInput(packet.bytes)
+      beginParts()
+      addInput(0, packet.bytes.length)
+      outcome = this.#send(packet.bytes.length, packet.fds)
+      if (outcome !== 'all') break
+      done += 1
+      this.#bytes -= packet.bytes.length
+      this.#descriptors -= packet.fds.length
+    }
+    if (done > 0) this.#packets.splice(0, done)
+    return outcome
+  }
+
+  discard(): void {
+    for (const packet of this.#packets) for (const fd of packet.fds) closeRaw(fd)
+    this.#packets = []
+    this.#bytes = 0
+    this.#descriptors = 0
+  }
+}

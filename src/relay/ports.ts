@@ -1,0 +1,42 @@
+/** What the data plane is given by whoever runs a link's connections. */
+import type { OwnedFd } from '../kernel/fd.ts'
+import type { PipePool } from '../kernel/splice.ts'
+import type { Reactor } from '../reactor/contract.ts'
+import type { LinkLog, SocketKind } from '../toolbox/contract.ts'
+import type { DialError, DialIdentity, SessionFactory } from './contract.ts'
+import type { LinkCounters } from './counters.ts'
+
+/** Shared by all links of the daemon. */
+export interface DataPlane {
+  readonly reactor: Reactor
+  readonly pipes: PipePool
+  readonly connections: ConnectionBudget
+}
+
+/** Connections open over all links, and who to tell when one ends: a paused listener waits for it. */
+export interface ConnectionBudget {
+  readonly limit: number
+  open: number
+  readonly waiting: Set<() => void>
+}
+
+/** Give up waiting for a provider. */
+export type CancelDial = () => void
+
+/** Reach the provider: the answer comes exactly once, possibly within the call, unless it was cancelled. */
+export interface Dialer {
+  dial(identity: DialIdentity, kind: SocketKind, done: (result: OwnedFd | DialError) => void): CancelDial
+}
+
+/** What the connections of one link have in common. */
+export interface LinkTraffic {
+  readonly plane: DataPlane
+  readonly kind: SocketKind
+  readonly descriptors: 'exact' | 'none'
+  readonly session: SessionFactory | undefined
+  readonly dialer: Dialer
+  readonly counters: LinkCounters
+  readonly log: LinkLog
+  readonly lingerMs: number
+  readonly maxConnections: number
+}

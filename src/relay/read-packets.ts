@@ -1,0 +1,70 @@
+/** Reading SEQPACKET: one packet at a time, boundaries, descriptors and empty packets kept (unix(7)). */
+import { Io } from '../kernel/errno.ts'
+import { type BorrowedFd, closeRaw, freeDescriptors } from '../kernel/fd.ts'
+import {
+  growInput,
+  INPUT_BYTES,
+  nextPacketBytes,
+  peekRights,
+  received,
+  receiveWithRights,
+  shrinkInput,
+} from '../kernel/message.ts'
+import type { Side } from './contract.ts'
+import { countBytes, type LinkCounters } from './counters.ts'
+import type { PacketOutbox } from './packet-outbox.ts'
+import { takeReceived } from './read-stream.ts'
+import { DESCRIPTOR_RESERVE, type Read, TURN_BYTES, TURN_PACKETS } from './reading.ts'
+
+/** A packet is held whole, so its size is bounded; a longer one ends the connection. */
+export const PACKET_BYTES = 16 * 1024 * 1024
+
+const failure = (n: number): Read => (n === Io.again ? 'idle' : 'source-gone')
+
+const passPacket = (
+  fd: BorrowedFd,
+  side: Side,
+  outbox: PacketOutbox,
+  counters: LinkCounters,
+): Read | undefined => {
+  const length = nextPacketBytes(fd)
+  if (length < 0) return failure(length)
+  if (length > PACKET_BYTES) return 'lost'
+  if (freeDescriptors(DESCRIPTOR_RESERVE) < DESCRIPTOR_RESERVE) {
+    peekRights(fd, 1)
+    if (received.controlTruncated) return 'starved'
+  }
+  growInput(length)
+  const n = receiveWithRights(fd, 0, Math.max(length, 1))
+  if (n < 0) return failure(n)
+  // Every packet carries credentials, because our sockets ask for them; the end of the stream does not.
+  if (n === 0 && !received.credentialed) return 'ended'
+  const fds = takeReceived(counters)
+  countBytes(counters, side, n)
+  counters.messages += 1
+  if (received.controlTruncated) {
+    for (const lost of fds) closeRaw(lost)
+    return 'lost'
+  }
+  const written = outbox.write(n, fds)
+  if (length > INPUT_BYTES) shrinkInput()
+  if (written === 'all') return undefined
+  return written === 'gone' ? 'sink-gone' : written
+}
+
+/** Move the packets the source has into the outbox, at most one turn's worth. */
+export const readPackets = (
+  fd: BorrowedFd,
+  side: Side,
+  outbox: PacketOutbox,
+  counters: LinkCounters,
+): Read => {
+  const before = counters.bytesUp + counters.bytesDown
+  for (let packets = 0; packets < TURN_PACKETS; packets += 1) {
+    if (outbox.full) return 'blocked'
+    const stop = passPacket(fd, side, outbox, counters)
+    if (stop !== undefined) return stop
+    if (counters.bytesUp + counters.bytesDown - before >= TURN_BYTES) return 'budget'
+  }
+  return 'budget'
+}

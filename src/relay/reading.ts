@@ -1,0 +1,25 @@
+/** How reading one side ended, for this turn or for good. */
+
+/**
+ * `idle`: nothing left, readiness will tell. `budget`: there is more, after everybody else had a turn.
+ * `blocked`, `busy`, `sink-gone`: what writing said. `ended`: end of stream. `source-gone`: the peer reset it.
+ * `starved`: too few descriptors are free to take what comes. `lost`: descriptors were truncated, the session is over.
+ */
+export type Read =
+  | 'idle'
+  | 'budget'
+  | 'blocked'
+  | 'busy'
+  | 'sink-gone'
+  | 'ended'
+  | 'source-gone'
+  | 'starved'
+  | 'lost'
+
+/** Bytes one descriptor may move in one turn of the reactor, so that none starves the others. */
+export const TURN_BYTES = 1024 * 1024
+/** Packets likewise: small ones cost by the piece. */
+export const TURN_PACKETS = 64
+
+/** Descriptors that must be free before a read may bring some: the most that one message can carry, and some for us. */
+export const DESCRIPTOR_RESERVE = 253 + 16

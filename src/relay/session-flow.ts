@@ -1,0 +1,414 @@
+/**
+ * The flow that asks a plugin's session what to do with each input, and carries it out.
+ *
+ * Bytes stay where the kernel put them: the session sees a view of the shared input buffer and what it forwards is
+ * written from there, one sendmsg per destination and call. What it leaves is stashed and comes again with more.
+ * Descriptors queue per direction and are handed out by count, so a session never holds a number.
+ */
+
+import { E } from '../fp.ts'
+import { Io } from '../kernel/errno.ts'
+import { type BorrowedFd, closeRaw, freeDescriptors } from '../kernel/fd.ts'
+import {
+  addCopy,
+  addInput,
+  beginParts,
+  INPUT_BYTES,
+  inputBytes,
+  OUTPUT_BYTES,
+  partBytes,
+  receiveDroppingRights,
+  received,
+  receiveWithRights,
+} from '../kernel/message.ts'
+import { peerCredentials } from '../kernel/socket.ts'
+import type { Connection, Flow } from './connection.ts'
+import type {
+  AuditEvent,
+  ByteView,
+  Commands,
+  CounterName,
+  DialError,
+  DialIdentity,
+  Session,
+  SessionInput,
+  Side,
+  TimerName,
+} from './contract.ts'
+import { countBytes } from './counters.ts'
+import { opposite } from './plain-flow.ts'
+import { bytesMoved, readStream, takeReceived } from './read-stream.ts'
+import { DESCRIPTOR_RESERVE, type Read } from './reading.ts'
+import { StreamOutbox } from './stream-outbox.ts'
+
+/** How long a lingering close reads on for the peer's own end (RFC 9112 section 9.6 has the reason). */
+const LINGER_CLOSE_MS = 5000
+const EMPTY = new Uint8Array(0)
+const NO_FDS: readonly number[] = []
+
+/** One direction's input: what the session has not consumed, and what it has asked for. */
+interface Input {
+  stash: Uint8Array
+  fds: number[]
+  /** Offset in the stashed bytes of the byte that the first descriptor belongs to. */
+  fdsAt: number
+  opaque: number
+  paused: boolean
+}
+
+const newInput = (): Input => ({ stash: EMPTY, fds: [], fdsAt: 0, opaque: 0, paused: false })
+
+export class SessionFlow implements Flow, Commands {
+  readonly #connection: Connection
+  readonly #session: Session
+  readonly #inputs: Readonly<Record<Side, Input>> = { consumer: newInput(), provider: newInput() }
+  readonly #outboxes: Readonly<Record<Side, StreamOutbox>>
+  readonly #timers = new Map<TimerName, unknown>()
+  /** Position in the view that the session is looking at. */
+  #consumed = 0
+  #viewEnd = 0
+  /** Where the parts begun are going. */
+  #target: Side | undefined
+  #dialAs: DialIdentity | undefined
+  #closing: 'now' | 'flush' | 'linger' | undefined
+  #inCall = false
+
+  constructor(connection: Connection, session: Session) {
+    this.#connection = connection
+    this.#session = session
+    const { pipes } = connection.traffic.plane
+    this.#outboxes = { consumer: new StreamOutbox(pipes), provider: new StreamOutbox(pipes) }
+  }
+
+  // Flow: what the connection tells us.
+
+  opened(): void {
+    const consumer = this.#connection.half('consumer')
+    const peer = consumer === undefined ? undefined : peerCredentials(consumer.fd.borrowed)
+    if (peer === undefined || E.isLeft(peer)) {
+      this.#connection.close()
+      return
+    }
+    this.#tell({ kind: 'opened', peer: peer.right })
+  }
+
+  dialled(failed: DialError | undefined): void {
+    this.#tell(failed === undefined ? { kind: 'dialled' } : { kind: 'dialled', failed })
+  }
+
+  outboxFor(side: Side, fd: BorrowedFd): StreamOutbox {
+    const outbox = this.#outboxes[side]
+    outbox.open(fd)
+    return outbox
+  }
+
+  reads(from: Side): boolean {
+    if (this.#closing !== undefined) return this.#closing === 'linger'
+    const input = this.#inputs[from]
+    if (input.paused) return false
+    // Bytes that nobody looks at have nowhere to wait until the provider is there.
+    if (input.opaque > 0 && input.stash.length === 0 && !this.#connection.connected) return false
+    const outbox = this.#outboxes[opposite(from)]
+    // A session may answer to either side, so both outboxes bound what is read.
+    return this.#hasRoom(opposite(from), outbox) && this.#hasRoom(from, this.#outboxes[from])
+  }
+
+  #hasRoom(side: Side, outbox: StreamOutbox): boolean {
+    return this.#connection.half(side)?.blocked === true ? outbox.hungry : !outbox.full
+  }
+
+  read(from: Side): Read {
+    const source = this.#connection.half(from)
+    if (source === undefined) return 'idle'
+    if (this.#closing === 'linger') return this.#readToDiscard(source.fd.borrowed)
+    const input = this.#inputs[from]
+    return input.opaque > 0 && input.stash.length === 0
+      ? this.#readOpaque(from, source.fd.borrowed, input)
+      : this.#readForSession(from, source.fd.borrowed, input)
+  }
+
+  #readToDiscard(fd: BorrowedFd): Read {
+    const n = receiveDroppingRights(fd, 0, INPUT_BYTES)
+    if (n === 0) return 'ended'
+    if (n < 0) return n === Io.again ? 'idle' : 'source-gone'
+    return 'budget'
+  }
+
+  #readOpaque(from: Side, fd: BorrowedFd, input: Input): Read {
+    const { counters, descriptors } = this.#connection.traffic
+    const outcome = readStream(
+      { fd, side: from, descriptors },
+      this.#outboxes[opposite(from)],
+      counters,
+      input.opaque,
+    )
+    input.opaque -= bytesMoved
+    return outcome
+  }
+
+  #readForSession(from: Side, fd: BorrowedFd, input: Input): Read {
+    const { counters, descriptors } = this.#connection.traffic
+    if (descriptors === 'exact' && freeDescriptors(DESCRIPTOR_RESERVE) < DESCRIPTOR_RESERVE) return 'starved'
+    const held = input.stash.length
+    const room = INPUT_BYTES - held
+    if (room === 0) {
+      this.#connection.traffic.log.error(
+        { side: from },
+        'session left a full buffer unconsumed: connection closed',
+      )
+      return 'lost'
+    }
+    const n =
+      descriptors === 'exact' ? receiveWithRights(fd, held, room) : receiveDroppingRights(fd, held, room)
+    if (n === 0) return 'ended'
+    if (n < 0) return n === Io.again ? 'idle' : 'source-gone'
+    countBytes(counters, from, n)
+    if (descriptors === 'exact') {
+      const fds = takeReceived(counters)
+      if (input.fds.length === 0) input.fdsAt = held
+      input.fds.push(...fds)
+      if (received.controlTruncated) return 'lost'
+    }
+    inputBytes().set(input.stash)
+    this.#process(from, input, held + n)
+    return 'idle'
+  }
+
+  /** Offer the first `length` bytes of the input buffer, as often as the session makes progress. */
+  #process(from: Side, input: Input, length: number): void {
+    this.#consumed = 0
+    this.#viewEnd = length
+    while (this.#consumed < length && this.#closing === undefined && !input.paused) {
+      const before = this.#consumed
+      if (input.opaque > 0) {
+        const bytes = Math.min(input.opaque, length - before)
+        input.opaque -= bytes
+        this.#forwardHere(from, bytes, 0)
+      } else {
+        const at = Math.max(0, input.fdsAt - before)
+        const view = inputBytes().subarray(before, length)
+        this.#tell({ kind: 'bytes', from, view, fds: { count: input.fds.length, at } })
+      }
+      if (this.#consumed === before) break
+    }
+    this.#commit()
+    input.stash = this.#closing === undefined ? inputBytes().slice(this.#consumed, length) : EMPTY
+    input.fdsAt = Math.max(0, input.fdsAt - this.#consumed)
+    this.#viewEnd = 0
+    this.#consumed = 0
+  }
+
+  passesEnd(from: Side, fully: boolean): boolean {
+    if (this.#closing !== undefined) {
+      if (this.#closing === 'linger') this.#connection.close()
+      return false
+    }
+    if (this.#inputs[from].opaque === Number.POSITIVE_INFINITY) return true
+    this.#tell({ kind: 'ended', from, fully })
+    return false
+  }
+
+  drained(to: Side): void {
+    if (this.#closing === 'flush' || this.#closing === 'linger') this.#finishClosing()
+    else this.#tell({ kind: 'drained', to })
+  }
+
+  closed(): void {
+    const { clock } = this.#connection.traffic.plane.reactor
+    for (const id of this.#timers.values()) clock.clearTimeout(id)
+    this.#timers.clear()
+    for (const input of Object.values(this.#inputs)) {
+      for (const fd of input.fds) closeRaw(fd)
+      input.fds = []
+    }
+  }
+
+  // Commands: what the session asks for. Effects that could re-enter it wait until the call is over.
+
+  #tell(input: SessionInput): void {
+    if (this.#connection.closed) return
+    this.#inCall = true
+    try {
+      this.#session.on(input, this)
+    } finally {
+      this.#inCall = false
+    }
+    if (input.kind !== 'bytes') this.#commit()
+    this.#carryOut()
+  }
+
+  #carryOut(): void {
+    const identity = this.#dialAs
+    if (identity !== undefined) {
+      this.#dialAs = undefined
+      this.#connection.dial(identity)
+    }
+    if (this.#closing !== undefined) {
+      this.#commit()
+      this.#finishClosing()
+    }
+  }
+
+  #takeFds(from: Side, fds: number): readonly number[] {
+    if (fds === 0) return NO_FDS
+    const taken = this.#inputs[from].fds.splice(0, fds)
+    if (taken.length < fds)
+      throw new Error(`the session asked for ${fds} descriptors where ${taken.length} are queued`)
+    return taken
+  }
+
+  #consume(bytes: number): void {
+    if (this.#consumed + bytes > this.#viewEnd)
+      throw new Error('the session consumed bytes that it was not shown')
+    this.#consumed += bytes
+  }
+
+  /** Begin or go on with a write to this side; descriptors start a message of their own. */
+  #aim(to: Side, hasFds: boolean): void {
+    if (this.#target !== undefined && (this.#target !== to || hasFds)) this.#commit()
+    if (this.#target === undefined) beginParts()
+    this.#target = to
+  }
+
+  #commit(fds: readonly number[] = NO_FDS): void {
+    const to = this.#target
+    if (to === undefined) return
+    this.#target = undefined
+    if (partBytes === 0 && fds.length === 0) return
+    const half = this.#connection.half(to)
+    const written = this.#outboxes[to].writeParts(fds)
+    if (half !== undefined) this.#connection.wrote(half, written)
+  }
+
+  #addInput(to: Side, at: number, bytes: number): void {
+    if (addInput(at, bytes)) return
+    this.#commit()
+    this.#aim(to, false)
+    addInput(at, bytes)
+  }
+
+  #forwardHere(from: Side, bytes: number, fds: number): void {
+    const to = opposite(from)
+    this.#aim(to, fds > 0)
+    this.#addInput(to, this.#consumed, bytes)
+    this.#consume(bytes)
+    if (fds > 0) this.#commit(this.#takeFds(from, fds))
+  }
+
+  forward(from: Side, bytes: number, fds: number): void {
+    this.#forwardHere(from, bytes, fds)
+  }
+
+  drop(from: Side, bytes: number, fds: number): void {
+    this.#consume(bytes)
+    for (const fd of this.#takeFds(from, fds)) closeRaw(fd)
+  }
+
+  send(to: Side, slices: readonly ByteView[], fds: number): void {
+    this.#aim(to, fds > 0)
+    for (const slice of slices) this.#addSlice(to, slice)
+    if (fds > 0) this.#commit(this.#takeFds(opposite(to), fds))
+  }
+
+  #addSlice(to: Side, slice: ByteView): void {
+    if (slice.buffer === inputBytes().buffer) {
+      this.#addInput(to, slice.byteOffset, slice.length)
+      return
+    }
+    for (let at = 0; at < slice.length; at += OUTPUT_BYTES) {
+      const piece = slice.subarray(at, at + OUTPUT_BYTES)
+      if (addCopy(piece)) continue
+      this.#commit()
+      this.#aim(to, false)
+      addCopy(piece)
+    }
+  }
+
+  opaque(from: Side, bytes: number | 'until-end'): void {
+    this.#inputs[from].opaque += bytes === 'until-end' ? Number.POSITIVE_INFINITY : bytes
+  }
+
+  pause(from: Side): void {
+    this.#inputs[from].paused = true
+  }
+
+  resume(from: Side): void {
+    const input = this.#inputs[from]
+    if (!input.paused) return
+    input.paused = false
+    if (input.stash.length === 0) return
+    // What waits has to be offered again, and not from within the call that asks for it.
+    const { clock } = this.#connection.traffic.plane.reactor
+    clock.setTimeout(() => this.#offerStash(from), 0)
+  }
+
+  #offerStash(from: Side): void {
+    const input = this.#inputs[from]
+    if (this.#connection.closed || input.paused || input.stash.length === 0) return
+    inputBytes().set(input.stash)
+    this.#process(from, input, input.stash.length)
+    this.#connection.settle()
+  }
+
+  dial(identity: DialIdentity): void {
+    this.#dialAs = identity
+  }
+
+  endWrite(to: Side): void {
+    this.#commit()
+    this.#connection.endWrite(to)
+  }
+
+  close(how: 'now' | 'flush' | 'linger'): void {
+    this.#closing ??= how
+  }
+
+  #finishClosing(): void {
+    if (this.#inCall || this.#connection.closed) return
+    if (this.#closing === 'now') {
+      this.#connection.close()
+      return
+    }
+    if (!this.#outboxes.consumer.empty || !this.#outboxes.provider.empty) return
+    if (this.#closing === 'flush') {
+      this.#connection.close()
+      return
+    }
+    this.#connection.endWrite('consumer')
+    if (this.#timers.has(LINGER)) return
+    const { clock } = this.#connection.traffic.plane.reactor
+    this.#timers.set(
+      LINGER,
+      clock.setTimeout(() => this.#connection.close(), LINGER_CLOSE_MS),
+    )
+  }
+
+  setTimer(name: TimerName, ms: number): void {
+    this.clearTimer(name)
+    const { clock } = this.#connection.traffic.plane.reactor
+    const id = clock.setTimeout(() => {
+      this.#timers.delete(name)
+      this.#tell({ kind: 'timer', name })
+      this.#connection.settle()
+    }, ms)
+    this.#timers.set(name, id)
+  }
+
+  clearTimer(name: TimerName): void {
+    const id = this.#timers.get(name)
+    if (id === undefined) return
+    this.#timers.delete(name)
+    this.#connection.traffic.plane.reactor.clock.clearTimeout(id)
+  }
+
+  count(counter: CounterName, by = 1): void {
+    this.#connection.traffic.counters[counter] += by
+  }
+
+  report(event: AuditEvent): void {
+    this.#connection.traffic.log.info({ audit: event.event, ...event.facts }, 'session event')
+  }
+}
+
+/** The relay's own timer among the session's; no session can name it. */
+const LINGER: TimerName = '\0linger'

@@ -1,0 +1,225 @@
+/**
+ * The outbox of a stream socket: bytes with descriptors at exact positions, or bytes in a pipe on their way by splice.
+ * Plain bytes may be merged with plain bytes; an entry that carries descriptors is written by a sendmsg of its own and
+ * nothing is appended to it, because its end is a boundary that the receiver can see.
+ */
+import { Io } from '../kernel/errno.ts'
+import { type BorrowedFd, closeRaw } from '../kernel/fd.ts'
+import {
+  addCopy,
+  addInput,
+  beginParts,
+  copyParts,
+  partBytes,
+  sendInput,
+  sendPartsTo,
+} from '../kernel/message.ts'
+import type { PipePool, SplicePipe } from '../kernel/splice.ts'
+import { type Outbox, QUEUE_BYTES, QUEUE_DESCRIPTORS, type Written } from './outbox.ts'
+
+const CHUNK_BYTES = 16 * 1024
+const NO_FDS: readonly number[] = []
+
+interface Entry {
+  readonly buffer: Uint8Array
+  start: number
+  end: number
+  fds: readonly number[]
+  /** It carried descriptors when it was queued: nothing may be appended. */
+  readonly sealed: boolean
+}
+
+const closeAll = (fds: readonly number[]): void => {
+  for (const fd of fds) closeRaw(fd)
+}
+
+const failureOf = (n: number): Written => {
+  if (n === Io.again) return 'blocked'
+  return n === Io.busy ? 'busy' : 'gone'
+}
+
+export class StreamOutbox implements Outbox {
+  readonly #pipes: PipePool
+  #fd: BorrowedFd | undefined
+  #entries: Entry[] = []
+  #bytes = 0
+  #descriptors = 0
+  #pipe: SplicePipe | undefined
+
+  /** Without a socket yet, everything is queued until `open`. */
+  constructor(pipes: PipePool, fd?: BorrowedFd) {
+    this.#pipes = pipes
+    this.#fd = fd
+  }
+
+  open(fd: BorrowedFd): void {
+    this.#fd = fd
+  }
+
+  get empty(): boolean {
+    return this.#entries.length === 0 && this.#pipe === undefined
+  }
+
+  get full(): boolean {
+    return this.#bytes >= QUEUE_BYTES || this.#descriptors >= QUEUE_DESCRIPTORS || this.#pipe !== undefined
+  }
+
+  get hungry(): boolean {
+    return (
+      this.#bytes <= QUEUE_BYTES / 2 && this.#descriptors <= QUEUE_DESCRIPTORS / 2 && this.#pipe === undefined
+    )
+  }
+
+  #queueParts(skip: number, fds: readonly number[]): void {
+    const length = partBytes - skip
+    const sealed = fds.length > 0
+    const last = this.#entries.at(-1)
+    if (!sealed && last !== undefined && !last.sealed && last.buffer.length - last.end >= length) {
+      copyParts(skip, last.buffer.subarray(last.end))
+      last.end += length
+    } else {
+      const buffer = new Uint8Array(sealed ? length : Math.max(length, CHUNK_BYTES))
+      copyParts(skip, buffer)
+      this.#entries.push({ buffer, start: 0, end: length, fds, sealed })
+    }
+    this.#bytes += length
+    this.#descriptors += fds.length
+  }
+
+  /** Write the parts begun with `beginParts`, descriptors with their first byte; what the socket does not take is queued. */
+  writeParts(fds: readonly number[]): Written {
+    if (partBytes === 0) {
+      // A stream cannot carry descriptors without a byte (unix(7)).
+      closeAll(fds)
+      return 'all'
+    }
+    if (!this.empty || this.#fd === undefined) {
+      this.#queueParts(0, fds)
+      return 'blocked'
+    }
+    const n = sendPartsTo(this.#fd, fds)
+    if (n === partBytes) {
+      closeAll(fds)
+      return 'all'
+    }
+    if (n > 0) {
+      closeAll(fds)
+      this.#queueParts(n, NO_FDS)
+      return 'blocked'
+    }
+    const written = failureOf(n)
+    if (written === 'gone') closeAll(fds)
+    else this.#queueParts(0, fds)
+    return written
+  }
+
+  /** Close descriptors that came with a message which cannot be passed on. */
+  refuse(fds: readonly number[]): void {
+    closeAll(fds)
+  }
+
+  /** Write plain bytes of the input buffer: one send where nothing waits. */
+  writeInput(length: number): Written {
+    if (this.#fd !== undefined && this.empty) {
+      const n = sendInput(this.#fd, 0, length)
+      if (n === length) return 'all'
+      if (n < 0 && n !== Io.again && n !== Io.busy) return 'gone'
+      beginParts()
+      addInput(0, length)
+      this.#queueParts(Math.max(0, n), NO_FDS)
+      return n === Io.busy ? 'busy' : 'blocked'
+    }
+    beginParts()
+    addInput(0, length)
+    this.#queueParts(0, NO_FDS)
+    return 'blocked'
+  }
+
+  /** Splice is possible: nothing that was copied waits in front. */
+  get spliceable(): boolean {
+    return this.empty && this.#fd !== undefined
+  }
+
+  /**
+   * Move `length` bytes of `from` by splice. How many have left `from`, or an `Io` failure of reading it;
+   * `undefined`: no pipe to be had, copy instead. What went into the pipe and not out of it waits here.
+   */
+  spliceFrom(from: BorrowedFd, length: number): { moved: number; written: Written } | undefined {
+    const pipe = this.#pipes.take()
+    if (pipe === undefined || this.#fd === undefined) return undefined
+    const result = SPLICED
+    result.moved = 0
+    result.written = 'all'
+    while (result.moved < length) {
+      const n = pipe.fill(from, length - result.moved)
+      if (n <= 0) {
+        if (result.moved === 0) result.moved = n
+        break
+      }
+      result.moved += n
+      while (pipe.held > 0) {
+        const out = pipe.drain(this.#fd)
+        if (out > 0) continue
+        result.written = failureOf(out)
+        break
+      }
+      if (pipe.held > 0) break
+    }
+    if (pipe.held > 0 && result.written !== 'gone') this.#pipe = pipe
+    else this.#pipes.give(pipe)
+    return result
+  }
+
+  flush(): Written {
+    if (this.#fd === undefined) return 'blocked'
+    let done = 0
+    let outcome: Written = 'all'
+    for (const entry of this.#entries) {
+      outcome = this.#flushEntry(entry, this.#fd)
+      if (outcome !== 'all') break
+      done += 1
+    }
+    if (done > 0) this.#entries.splice(0, done)
+    return outcome === 'all' ? this.#flushPipe(this.#fd) : outcome
+  }
+
+  #flushEntry(entry: Entry, fd: BorrowedFd): Written {
+    while (entry.start < entry.end) {
+      beginParts()
+      addCopy(entry.buffer.subarray(entry.start, Math.min(entry.end, entry.start + QUEUE_BYTES)))
+      const n = sendPartsTo(fd, entry.fds)
+      if (n < 0) return failureOf(n)
+      if (entry.fds.length > 0) {
+        closeAll(entry.fds)
+        this.#descriptors -= entry.fds.length
+        entry.fds = NO_FDS
+      }
+      entry.start += n
+      this.#bytes -= n
+    }
+    return 'all'
+  }
+
+  #flushPipe(fd: BorrowedFd): Written {
+    if (this.#pipe === undefined) return 'all'
+    while (this.#pipe.held > 0) {
+      const n = this.#pipe.drain(fd)
+      if (n < 0) return failureOf(n)
+    }
+    this.#pipes.give(this.#pipe)
+    this.#pipe = undefined
+    return 'all'
+  }
+
+  discard(): void {
+    for (const entry of this.#entries) closeAll(entry.fds)
+    this.#entries = []
+    this.#bytes = 0
+    this.#descriptors = 0
+    this.#pipe?.close()
+    this.#pipe = undefined
+  }
+}
+
+/** One result object for all: a splice must not allocate. */
+const SPLICED: { moved: number; written: Written } = { moved: 0, written: 'all' }
