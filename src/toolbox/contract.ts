@@ -2,88 +2,77 @@
  * What a plugin is handed to do its work: it never sees a namespace, a native call or a descriptor number.
  * One contract for two implementations: the Linux one, and a simulated one for tests and replay.
  */
-import type { T, TE } from "../fp.ts";
-import type { InjectError } from "../model/errors.ts";
-import type { Pid } from "../model/identity.ts";
-import type { Link } from "../model/link.ts";
-import type {
-	Mediation,
-	MediationId,
-	TeardownReport,
-} from "../model/mediation.ts";
-import type { SessionFactory } from "../relay/contract.ts";
+import type { T, TE } from '../fp.ts'
+import type { InjectError } from '../model/errors.ts'
+import type { Pid } from '../model/identity.ts'
+import type { Link } from '../model/link.ts'
+import type { Mediation, MediationId, TeardownReport } from '../model/mediation.ts'
+import type { SessionFactory } from '../relay/contract.ts'
 
 /** Socket types that connect (unix(7)); both carry descriptors. */
-export type SocketKind = "stream" | "seqpacket";
+export type SocketKind = 'stream' | 'seqpacket'
 
 export interface ProviderAddress {
-	/** `null`: not running, new connections wait. */
-	readonly pid: Pid | null;
-	readonly socket: string;
+  /** `null`: not running, new connections wait. */
+  readonly pid: Pid | null
+  readonly socket: string
 }
 
 /** What a provider's socket is: `unknown` where nobody listens yet, so that nothing could be asked. */
-export type FoundKind = SocketKind | "dgram" | "unknown";
+export type FoundKind = SocketKind | 'dgram' | 'unknown'
 
 export interface SocketRequest {
-	/** `detected`: the planted socket takes the provider's type, and follows it when it changes. */
-	readonly kind: SocketKind | "detected";
-	readonly target: string;
-	readonly provider: ProviderAddress;
-	/** `none` promises that the protocol carries no descriptors: bytes may go by the cheapest way, rights are dropped. */
-	readonly descriptors: "exact" | "none";
-	/** Absent: bytes and descriptors pass as they are. */
-	readonly session?: SessionFactory;
+  /** `detected`: the planted socket takes the provider's type, and follows it when it changes. */
+  readonly kind: SocketKind | 'detected'
+  readonly target: string
+  readonly provider: ProviderAddress
+  /** `none` promises that the protocol carries no descriptors: bytes may go by the cheapest way, rights are dropped. */
+  readonly descriptors: 'exact' | 'none'
+  /** Absent: bytes and descriptors pass as they are. */
+  readonly session?: SessionFactory
 }
 
 /** The logger of one link: constant message, facts as keys. */
 export interface LinkLog {
-	debug(facts: object, message: string): void;
-	info(facts: object, message: string): void;
-	warn(facts: object, message: string): void;
-	error(facts: object, message: string): void;
+  debug(facts: object, message: string): void
+  info(facts: object, message: string): void
+  warn(facts: object, message: string): void
+  error(facts: object, message: string): void
 }
 
 /** Everything a plugin can do, for one link. */
 export interface Toolbox {
-	readonly log: LinkLog;
-	/**
-	 * Plant a listening socket at the target in the consumer and run its connections.
-	 * `kept`: the mediation whose socket was lost; its open connections go on in the one returned, under the same id.
-	 */
-	injectSocket(
-		request: SocketRequest,
-		kept?: Mediation,
-	): TE.TaskEither<InjectError, Mediation>;
-	/** New connections go to the new address, those to the old one are cut, waiting ones try the new one at once. */
-	retargetSocket(
-		mediation: Mediation,
-		provider: ProviderAddress,
-	): TE.TaskEither<InjectError, Mediation>;
-	/** Stop accepting, cut the connections, remove what was planted if it is still ours. */
-	withdraw(mediation: Mediation): T.Task<TeardownReport>;
+  readonly log: LinkLog
+  /**
+   * Plant a listening socket at the target in the consumer and run its connections.
+   * `kept`: the mediation whose socket was lost; its open connections go on in the one returned, under the same id.
+   */
+  injectSocket(request: SocketRequest, kept?: Mediation): TE.TaskEither<InjectError, Mediation>
+  /** New connections go to the new address, those to the old one are cut, waiting ones try the new one at once. */
+  retargetSocket(mediation: Mediation, provider: ProviderAddress): TE.TaskEither<InjectError, Mediation>
+  /** Stop accepting, cut the connections, remove what was planted if it is still ours. */
+  withdraw(mediation: Mediation): T.Task<TeardownReport>
 }
 
 /** Why a mediation needs its link machine's attention. */
-export type Loss = "target-lost" | "consumer-exited";
+export type Loss = 'target-lost' | 'consumer-exited'
 
 /** The controller's side: toolboxes for links, and eyes on what became of their work. */
 export interface ToolboxHost {
-	toolboxFor(link: Link): Toolbox;
-	/** Watch exactly these processes; `onAttention` is called when one exits. Those already gone are reported too. */
-	follow(pids: ReadonlySet<Pid>): void;
-	/** Compare the world with what was planted: by name, or (deep) by looking the whole path up again. */
-	observe(
-		ids: Iterable<MediationId>,
-		deep: boolean,
-	): ReadonlyMap<MediationId, Loss>;
-	/** The world moved and a pass would see it. At most one listener. */
-	onAttention(listener: (why: Attention) => void): void;
-	/** Release what is left; the host is of no use afterwards. */
-	close(): void;
+  toolboxFor(link: Link): Toolbox
+  /** Watch exactly these processes; `onAttention` is called when one exits. One that is gone already is not reported: a link to it fails by itself. */
+  follow(pids: ReadonlySet<Pid>): void
+  /** Compare the world with what was planted: by name, or (deep) by looking the whole path up again. */
+  observe(ids: Iterable<MediationId>, deep: boolean): ReadonlyMap<MediationId, Loss>
+  /** The world moved and a pass would see it. At most one listener. */
+  onAttention(listener: (why: Attention) => void): void
+  /** The daemon is ending: from now on, what is withdrawn gives its open connections a moment to end by themselves. */
+  beginDrain(): void
+  /** Release what is left; the host is of no use afterwards. */
+  close(): void
 }
 
 export type Attention =
-	| { readonly _tag: "ProcessExited"; readonly pid: Pid }
-	/** A planted socket no longer fits: lost, or its provider changed type. */
-	| { readonly _tag: "TargetChanged"; readonly id: MediationId };
+  | { readonly _tag: 'ProcessExited'; readonly pid: Pid }
+  /** A planted socket no longer fits: lost, or its provider changed type. */
+  | { readonly _tag: 'TargetChanged'; readonly id: MediationId }

@@ -1,0 +1,23 @@
+/** The provider's socket, with `{role}`, `{consumer}` and `{name}` replaced: one socket per role, chosen by the link. */
+import { E } from '../../src/fp.ts'
+import type { InjectError } from '../../src/model/errors.ts'
+import type { Link } from '../../src/model/link.ts'
+
+/** No separator and no `..`: a value must stay one component, or part of one. */
+const SAFE = /^[A-Za-z0-9_.-]{1,64}$/
+
+export const providerSocketOf = (link: Link): E.Either<InjectError, string> => {
+  let refused: InjectError | undefined
+  const socket = link.socket.replace(
+    /\{(role|consumer|name)\}/g,
+    (_marker, field: 'role' | 'consumer' | 'name') => {
+      const value = link[field]
+      if (!SAFE.test(value) || value === '.' || value === '..') {
+        const reason = 'a value in a socket path has 1 to 64 letters, digits, or any of _ . -'
+        refused ??= { _tag: 'AddressInvalid', field, value, reason }
+      }
+      return value
+    },
+  )
+  return refused === undefined ? E.right(socket) : E.left(refused)
+}

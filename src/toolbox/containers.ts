@@ -1,0 +1,108 @@
+/**
+ * The containers of the graph, each held by its init process: one pidfd, one root and one mount namespace, however
+ * many links use them. A number whose process has ended is opened anew, so that its next owner is never taken for it.
+ */
+import { E } from '../fp.ts'
+import { Readiness } from '../kernel/epoll.ts'
+import { closeProcess, openHost, openProcess, type ProcessHandle } from '../kernel/process.ts'
+import type { InjectError, SyscallError } from '../model/errors.ts'
+import { HOST, type Pid } from '../model/identity.ts'
+import type { Reactor, Watch } from '../reactor/contract.ts'
+
+export class Container {
+  readonly pid: Pid
+  readonly handle: ProcessHandle
+  /** Mediations that use it; it is closed when it has ended, or is no longer followed, and none does. */
+  users = 0
+  followed = false
+  exited = false
+  watch: Watch | undefined
+
+  constructor(pid: Pid, handle: ProcessHandle) {
+    this.pid = pid
+    this.handle = handle
+  }
+}
+
+export interface Containers {
+  /** Hold a container; `release` it as often. */
+  acquire(pid: Pid): E.Either<SyscallError, Container>
+  release(container: Container): void
+  /** Watch exactly these for their end. */
+  follow(pids: ReadonlySet<Pid>): void
+  close(): void
+}
+
+export const createContainers = (reactor: Reactor, onExit: (pid: Pid) => void): Containers => {
+  const current = new Map<Pid, Container>()
+
+  const dispose = (container: Container): void => {
+    if (container.users > 0 || (container.followed && !container.exited)) return
+    container.watch?.close()
+    container.watch = undefined
+    closeProcess(container.handle)
+    if (current.get(container.pid) === container) current.delete(container.pid)
+  }
+
+  const exited = (container: Container): void => {
+    container.exited = true
+    container.watch?.close()
+    container.watch = undefined
+    if (current.get(container.pid) === container) current.delete(container.pid)
+    onExit(container.pid)
+    dispose(container)
+  }
+
+  const open = (pid: Pid): E.Either<SyscallError, Container> => {
+    const known = current.get(pid)
+    if (known !== undefined) return E.right(known)
+    const handle = pid === HOST ? openHost() : openProcess(pid)
+    if (E.isLeft(handle)) return handle
+    const container = new Container(pid, handle.right)
+    const { pidfd } = handle.right
+    if (pidfd !== undefined) {
+      container.watch = reactor.watch(pidfd.borrowed, Readiness.in, {
+        ready: () => exited(container),
+        failed: () => exited(container),
+      })
+    }
+    current.set(pid, container)
+    return E.right(container)
+  }
+
+  return {
+    acquire: pid => {
+      const container = open(pid)
+      if (E.isRight(container)) container.right.users += 1
+      return container
+    },
+    release: container => {
+      container.users -= 1
+      dispose(container)
+    },
+    follow: pids => {
+      for (const container of [...current.values()]) {
+        container.followed = pids.has(container.pid)
+        dispose(container)
+      }
+      for (const pid of pids) {
+        const container = open(pid)
+        // Gone already: a stale graph. The links that name it find out when they are injected.
+        if (E.isRight(container)) container.right.followed = true
+      }
+    },
+    close: () => {
+      for (const container of [...current.values()]) {
+        container.users = 0
+        container.followed = false
+        dispose(container)
+      }
+    },
+  }
+}
+
+/** A container that cannot be held, in a link's terms. */
+export const peerError = (peer: 'consumer' | 'provider', pid: Pid, error: SyscallError): InjectError =>
+  error.errno === 'ESRCH' || error.errno === 'ENOENT'
+    ? { _tag: 'PeerGone', peer, pid }
+    : { _tag: 'TargetRefused', target: `process ${pid}`, cause: error }

@@ -1,0 +1,322 @@
+/** The real toolbox: sockets planted in real containers, their connections run by the data plane. */
+import { E, type TE } from '../fp.ts'
+import { PipePool } from '../kernel/splice.ts'
+import type { InjectError } from '../model/errors.ts'
+import type { Pid } from '../model/identity.ts'
+import type { Limits } from '../model/limits.ts'
+import type { Link } from '../model/link.ts'
+import type { Counters, Mediation, MediationId, TeardownReport } from '../model/mediation.ts'
+import type { Reactor } from '../reactor/contract.ts'
+import type { Connection } from '../relay/connection.ts'
+import { createCounters } from '../relay/counters.ts'
+import { Listener } from '../relay/listener.ts'
+import type { DataPlane, LinkTraffic } from '../relay/ports.ts'
+import { type Container, createContainers, peerError } from './containers.ts'
+import type {
+  Attention,
+  FoundKind,
+  LinkLog,
+  Loss,
+  ProviderAddress,
+  SocketKind,
+  SocketRequest,
+  Toolbox,
+  ToolboxHost,
+} from './contract.ts'
+import { createDirectories } from './directories.ts'
+import { nameIsOurs, type Plant, pathIsOurs, plantSocket, unplant } from './plant.ts'
+import { detectKind, ProviderDialer } from './provider.ts'
+
+/** Empty splice pipes that are kept for the next large read; each costs two descriptors. */
+const IDLE_PIPES = 16
+
+/** All that is alive behind a mediation's id. */
+interface Live {
+  readonly id: MediationId
+  readonly link: Link
+  readonly request: SocketRequest
+  readonly container: Container
+  readonly plant: Plant
+  readonly listener: Listener
+  readonly traffic: LinkTraffic
+  readonly dialer: ProviderDialer
+  readonly connections: Set<Connection>
+  /** The provider could not be asked for its type; `kind` is what its clients most likely want. */
+  kindAssumed: boolean
+  /** A client met a provider of another type: the planted one has to follow. */
+  kindMismatch: boolean
+  /** Its link is being torn down: another may take its target. */
+  leaving: boolean
+}
+
+export interface LinuxToolboxOptions {
+  readonly reactor: Reactor
+  readonly limits: Limits
+  readonly logFor: (link: Link) => LinkLog
+}
+
+const ofLink = (link: Link): string => `consumer ${link.consumer}, ${link.target}`
+
+const abstractAddress = (field: string, value: string): InjectError => ({
+  _tag: 'AddressInvalid',
+  field,
+  value,
+  reason: 'abstract sockets are not carried by this version',
+})
+
+export const createLinuxToolbox = ({ reactor, limits, logFor }: LinuxToolboxOptions): ToolboxHost => {
+  const plane: DataPlane = {
+    reactor,
+    pipes: new PipePool(IDLE_PIPES),
+    connections: { limit: limits.connectionsTotal, open: 0, waiting: new Set() },
+  }
+  const directories = createDirectories()
+  const alive = new Map<MediationId, Live>()
+  /** By device and inode: whose socket a name is. */
+  const byNode = new Map<string, Live>()
+  let tell: (why: Attention) => void = () => undefined
+  let draining = false
+  let nextId = 1
+
+  const containers = createContainers(reactor, pid => tell({ _tag: 'ProcessExited', pid }))
+
+  const nodeKey = (node: { readonly device: string; readonly inode: string }): string =>
+    `${node.device}/${node.inode}`
+
+  const mediationOf = (live: Live): Mediation => ({
+    id: live.id,
+    planted: live.plant.planted,
+    counters: (): Counters => ({ ...live.traffic.counters }),
+  })
+
+  const kindFor = (
+    request: SocketRequest,
+    kept: Live | undefined,
+  ): E.Either<InjectError, { readonly kind: SocketKind; readonly assumed: boolean }> => {
+    if (request.kind !== 'detected') return E.right({ kind: request.kind, assumed: false })
+    const found: FoundKind = detectKind(containers, request.provider)
+    if (found === 'dgram')
+      return E.left({ _tag: 'KindUnsupported', socket: request.provider.socket, kind: found })
+    if (found !== 'unknown') return E.right({ kind: found, assumed: false })
+    return E.right({ kind: kept?.traffic.kind ?? 'stream', assumed: true })
+  }
+
+  /** Put the new one in the place of the kept one, whose connections it has taken over. */
+  const supersede = (kept: Live): void => {
+    kept.listener.close()
+    unplantLive(kept)
+  }
+
+  const unplantLive = (live: Live): readonly string[] => {
+    if (byNode.get(nodeKey(live.plant.status)) === live) byNode.delete(nodeKey(live.plant.status))
+    const left = unplant(live.plant, directories)
+    containers.release(live.container)
+    return left
+  }
+
+  const newDialer = (id: MediationId, request: SocketRequest, log: LinkLog): ProviderDialer =>
+    new ProviderDialer(request.provider, {
+      containers,
+      clock: reactor.clock,
+      log,
+      graceMs: limits.connectGraceMs,
+      onKindMismatch: () => {
+        const live = alive.get(id)
+        if (live === undefined || live.kindMismatch) return
+        live.kindMismatch = true
+        tell({ _tag: 'TargetChanged', id })
+      },
+    })
+
+  const start = (
+    link: Link,
+    request: SocketRequest,
+    container: Container,
+    plant: Plant,
+    kind: { readonly kind: SocketKind; readonly assumed: boolean },
+    log: LinkLog,
+    kept: Live | undefined,
+  ): Live => {
+    const id = kept?.id ?? (`m${nextId++}` as MediationId)
+    const dialer = kept?.dialer ?? newDialer(id, request, log)
+    const traffic: LinkTraffic = {
+      plane,
+      kind: kind.kind,
+      descriptors: request.descriptors,
+      session: request.session,
+      dialer,
+      counters: kept?.traffic.counters ?? createCounters(),
+      log,
+      lingerMs: limits.lingerMs,
+      maxConnections: limits.connectionsPerLink,
+    }
+    const connections = kept?.connections ?? new Set<Connection>()
+    const live: Live = {
+      id,
+      link,
+      request,
+      container,
+      plant,
+      listener: new Listener(plant.listener, traffic, connections),
+      traffic,
+      dialer,
+      connections,
+      kindAssumed: kind.assumed,
+      kindMismatch: false,
+      leaving: false,
+    }
+    alive.set(id, live)
+    byNode.set(nodeKey(plant.status), live)
+    return live
+  }
+
+  const inject = (
+    link: Link,
+    log: LinkLog,
+    request: SocketRequest,
+    keptMediation: Mediation | undefined,
+  ): E.Either<InjectError, Mediation> => {
+    if (request.target.startsWith('@')) return E.left(abstractAddress('target', request.target))
+    if (request.provider.socket.startsWith('@'))
+      return E.left(abstractAddress('socket', request.provider.socket))
+    if (link.consumer_pid === null) return E.left({ _tag: 'PeerNotRunning', peer: 'consumer' })
+    const kept = keptMediation === undefined ? undefined : alive.get(keptMediation.id)
+    const kind = kindFor(request, kept)
+    if (E.isLeft(kind)) return kind
+    const container = containers.acquire(link.consumer_pid)
+    if (E.isLeft(container)) return E.left(peerError('consumer', link.consumer_pid, container.left))
+    const plant = plantSocket(
+      {
+        container: container.right,
+        target: request.target,
+        kind: kind.right.kind,
+        backlog: limits.listenBacklog,
+        subject: ofLink(link),
+        ours: found => {
+          const owner = byNode.get(nodeKey(found))
+          if (owner === undefined) return 'not-ours'
+          return owner.id === kept?.id || owner.leaving ? 'replace' : 'busy'
+        },
+      },
+      directories,
+    )
+    if (E.isLeft(plant)) {
+      containers.release(container.right)
+      return plant
+    }
+    const live = start(link, request, container.right, plant.right, kind.right, log, kept)
+    if (kept !== undefined) supersede(kept)
+    live.dialer.retarget(request.provider)
+    return E.right(mediationOf(live))
+  }
+
+  const retarget = (
+    link: Link,
+    log: LinkLog,
+    mediation: Mediation,
+    provider: ProviderAddress,
+  ): E.Either<InjectError, Mediation> => {
+    const live = alive.get(mediation.id)
+    if (live === undefined) return E.left({ _tag: 'PeerNotRunning', peer: 'consumer' })
+    const request: SocketRequest = { ...live.request, provider }
+    // One that has just stopped ends its connections itself, after what it wrote has been delivered.
+    if (provider.pid !== null) {
+      for (const connection of [...live.connections]) if (connection.connected) connection.close()
+    }
+    const found = live.request.kind === 'detected' ? detectKind(containers, provider) : live.traffic.kind
+    if (found !== 'unknown' && found !== live.traffic.kind) return inject(link, log, request, mediation)
+    live.dialer.retarget(provider)
+    const updated: Live = { ...live, link, request, kindAssumed: found === 'unknown', kindMismatch: false }
+    alive.set(live.id, updated)
+    byNode.set(nodeKey(live.plant.status), updated)
+    return E.right(mediationOf(updated))
+  }
+
+  /** Resolves when all have ended by themselves, or after the time given to them. */
+  const lastWords = (live: Live): Promise<void> =>
+    new Promise(resolve => {
+      const deadline = reactor.clock.now() + limits.drainMs
+      const check = (): void => {
+        if (live.connections.size === 0 || reactor.clock.now() >= deadline) resolve()
+        else reactor.clock.setTimeout(check, 20)
+      }
+      check()
+    })
+
+  const withdraw = async (mediation: Mediation): Promise<TeardownReport> => {
+    const live = alive.get(mediation.id)
+    if (live === undefined) return { connectionsClosed: 0, leftBehind: [] }
+    live.leaving = true
+    live.listener.close()
+    const leftBehind = unplantLive(live)
+    if (draining) await lastWords(live)
+    const open = [...live.connections]
+    for (const connection of open) connection.close()
+    live.dialer.close()
+    alive.delete(live.id)
+    return { connectionsClosed: open.length, leftBehind }
+  }
+
+  const kindIsStale = (live: Live): boolean => {
+    if (live.kindMismatch) return true
+    if (!live.kindAssumed) return false
+    // A client of the right type never reaches a socket of the wrong one, so only asking again can tell.
+    const found = detectKind(containers, live.request.provider)
+    if (found === 'unknown') return false
+    live.kindAssumed = found !== live.traffic.kind
+    return live.kindAssumed
+  }
+
+  const lossOf = (live: Live, deep: boolean): Loss | undefined => {
+    if (live.container.exited) return 'consumer-exited'
+    if (!nameIsOurs(live.plant) || (deep && !pathIsOurs(live.plant, live.container))) return 'target-lost'
+    return kindIsStale(live) ? 'target-lost' : undefined
+  }
+
+  const toolboxFor = (link: Link): Toolbox => {
+    const log = logFor(link)
+    // The work is synchronous; the task form is the contract's, because other toolboxes may have to wait.
+    const task =
+      <A>(work: () => E.Either<InjectError, A>): TE.TaskEither<InjectError, A> =>
+      async () =>
+        work()
+    return {
+      log,
+      injectSocket: (request, kept) => task(() => inject(link, log, request, kept)),
+      retargetSocket: (mediation, provider) => task(() => retarget(link, log, mediation, provider)),
+      withdraw: mediation => () => withdraw(mediation),
+    }
+  }
+
+  return {
+    toolboxFor,
+    follow: (pids: ReadonlySet<Pid>) => containers.follow(pids),
+    observe: (ids, deep) => {
+      const losses = new Map<MediationId, Loss>()
+      for (const id of ids) {
+        const live = alive.get(id)
+        const loss = live === undefined ? 'target-lost' : lossOf(live, deep)
+        if (loss !== undefined) losses.set(id, loss)
+      }
+      return losses
+    },
+    onAttention: listener => {
+      tell = listener
+    },
+    beginDrain: () => {
+      draining = true
+    },
+    close: () => {
+      tell = () => undefined
+      for (const live of alive.values()) {
+        live.listener.close()
+        for (const connection of [...live.connections]) connection.close()
+        live.dialer.close()
+        unplantLive(live)
+      }
+      alive.clear()
+      containers.close()
+      plane.pipes.close()
+    },
+  }
+}
