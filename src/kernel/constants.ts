@@ -93,6 +93,7 @@ export const SPLICE_F_NONBLOCK = 2
 export const F_SETPIPE_SZ = 1031
 
 export const POLLIN = 1
+export const RLIMIT_NOFILE = 7
 
 interface SyscallNumbers {
   readonly memfd_create: number

@@ -58,6 +58,7 @@ export const c = {
     'int setsockopt(int, int, int, uintptr_t, uint32_t)',
   ),
 
+  getrlimit: declare<(resource: N, to: Address) => N>('int getrlimit(int, uintptr_t)'),
   ioctl: declare<(fd: N, request: N, value: Address) => N>('int ioctl(int, ulong, uintptr_t)'),
   fcntl: declare<(fd: N, command: N, value: N) => N>('int fcntl(int, int, long)'),
   pipe2: declare<(pair: Address, flags: N) => N>('int pipe2(uintptr_t, int)'),

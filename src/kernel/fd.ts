@@ -2,8 +2,11 @@
  * File descriptors and who closes them.
  * An `OwnedFd` has one owner, which closes it once; a `BorrowedFd` is only used while its owner keeps it open.
  */
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
+import { RLIMIT_NOFILE } from './constants.ts'
 import { c } from './declarations.ts'
+import { getWord, NativeBlock } from './memory.ts'
+import { RLIMIT } from './structs.ts'
 
 /** A descriptor number to use, never to close. */
 export type BorrowedFd = number & { readonly __brand: 'BorrowedFd' }
@@ -43,14 +46,17 @@ export const closeRaw = (fd: number): void => {
   c.close(fd)
 }
 
-const openFilesLimit = (): number => {
-  const line = /^Max open files\s+(\d+|unlimited)/m.exec(readFileSync('/proc/self/limits', 'utf8'))
-  const soft = line?.[1]
-  return soft === undefined || soft === 'unlimited' ? Number.MAX_SAFE_INTEGER : Number(soft)
+// Node raises the soft limit to the hard one before any JavaScript runs, so it is read once and never set.
+const readLimit = (): number => {
+  const limits = new NativeBlock(RLIMIT.size)
+  const answer = c.getrlimit(RLIMIT_NOFILE, limits.address)
+  const soft = getWord(limits.data, RLIMIT.soft)
+  limits.free()
+  // Without an answer, accept(2) and recvmsg(2) still say when the table is full.
+  return answer < 0 ? Number.MAX_SAFE_INTEGER : soft
 }
 
-// Node raises the soft limit to the hard one before any JavaScript runs, so it is read once and never set.
-const limit = openFilesLimit()
+const limit = readLimit()
 let counted: { readonly total: number; readonly owned: number } | undefined
 
 /**

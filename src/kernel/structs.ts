@@ -49,6 +49,8 @@ const sockaddrUn = koffi.struct({ family: 'uint16_t', path: koffi.array('uint8_t
 
 const pollfd = koffi.struct({ fd: 'int', events: 'int16_t', revents: 'int16_t' })
 
+const rlimit = koffi.struct({ soft: 'ulong', hard: 'ulong' })
+
 const offsets = <Field extends string>(
   type: TypeObject,
   ...fields: Field[]
@@ -75,3 +77,4 @@ export const alignControl = (length: number): number => {
   const word = koffi.sizeof('size_t')
   return Math.ceil(length / word) * word
 }
+export const RLIMIT = { size: koffi.sizeof(rlimit), ...offsets(rlimit, 'soft', 'hard') }

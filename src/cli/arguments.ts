@@ -1,0 +1,295 @@
+/**
+ * From a command line and an environment to a typed configuration, by a table of options.
+ * Flags win over variables, variables over defaults; every mistake of a command line is reported at once, in words.
+ * Knows no verb: each brings its own table.
+ */
+import { resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import { E } from '../fp.ts'
+import { nearest } from './nearest.ts'
+
+/** sun_path holds 108 bytes with its final NUL (unix(7)). */
+export const MAX_SOCKET_PATH_BYTES = 107
+
+export type OptionKind =
+  | { readonly _tag: 'socket-path' }
+  | {
+      readonly _tag: 'integer'
+      readonly min: number
+      readonly max: number
+      readonly unit: 'MS' | 'BYTES' | 'N'
+    }
+  | { readonly _tag: 'choice'; readonly values: readonly string[] }
+  | { readonly _tag: 'switch' }
+
+/** One option of a verb whose configuration is a `C`. */
+export interface Option<C> {
+  /** Without its dashes. */
+  readonly flag: string
+  /** The environment variable that sets it too; `null` where a standing setting would make no sense. */
+  readonly variable: string | null
+  readonly kind: OptionKind
+  readonly help: string
+  /** The value a configuration holds, as one would type it. */
+  readonly show: (config: C) => string
+  /** The configuration with this value in it, or what is wrong with the value. */
+  readonly assign: (text: string, config: C) => E.Either<string, C>
+}
+
+/** What a verb takes besides options. */
+export interface Operands {
+  readonly min: number
+  readonly max: number
+  /** As usage shows them: `FILE`, `[FILE|-]`. */
+  readonly shown: string
+}
+
+export const NO_OPERANDS: Operands = { min: 0, max: 0, shown: '' }
+
+/** The command was used wrongly: exit code 2. */
+export interface UsageError {
+  readonly _tag: 'UsageError'
+  readonly problems: readonly string[]
+}
+
+export const usageError = (...problems: readonly string[]): UsageError => ({ _tag: 'UsageError', problems })
+
+export interface Arguments<C> {
+  readonly config: C
+  readonly operands: readonly string[]
+}
+
+export type Variables = Readonly<Record<string, string | undefined>>
+
+const PREFIX = 'PV_XCONNECT_'
+
+export const variableOf = (flag: string): string => PREFIX + flag.toUpperCase().replaceAll('-', '_')
+
+interface Lens<C, A> {
+  readonly get: (config: C) => A
+  readonly set: (config: C, value: A) => C
+}
+
+interface Description {
+  readonly flag: string
+  readonly help: string
+  readonly variable?: null
+}
+
+const named = ({ flag, help, variable }: Description) => ({
+  flag,
+  help,
+  variable: variable === null ? null : variableOf(flag),
+})
+
+export const socketPathOption = <C>(about: Description, lens: Lens<C, string>): Option<C> => ({
+  ...named(about),
+  kind: { _tag: 'socket-path' },
+  show: lens.get,
+  assign: (text, config) => {
+    if (text === '') return E.left('is empty; give the path of a Unix socket')
+    if (text.includes('\0')) return E.left('has a NUL byte in it; give the path of a Unix socket')
+    const path = resolve(text)
+    const bytes = Buffer.byteLength(path)
+    return bytes > MAX_SOCKET_PATH_BYTES
+      ? E.left(
+          `is ${bytes} bytes long (${path}); the path of a Unix socket has at most ${MAX_SOCKET_PATH_BYTES}`,
+        )
+      : E.right(lens.set(config, path))
+  },
+})
+
+type IntegerKind = Omit<Extract<OptionKind, { readonly _tag: 'integer' }>, '_tag'>
+
+export const integerOption = <C>(
+  about: Description,
+  range: IntegerKind,
+  lens: Lens<C, number>,
+): Option<C> => ({
+  ...named(about),
+  kind: { _tag: 'integer', ...range },
+  show: config => String(lens.get(config)),
+  assign: (text, config) => {
+    const { min, max } = range
+    const unit = UNIT_WORDS[range.unit]
+    if (!/^[+-]?\d+$/.test(text)) {
+      return E.left(`is ${quote(text)}, which is no whole number; give ${min} to ${max}${unit}, digits only`)
+    }
+    const value = Number(text)
+    return value < min || value > max
+      ? E.left(`is ${text}, which is out of range; give ${min} to ${max}${unit}`)
+      : E.right(lens.set(config, value))
+  },
+})
+
+const UNIT_WORDS = { MS: ' (milliseconds)', BYTES: ' (bytes)', N: '' } as const
+
+export const choiceOption = <C, const V extends string>(
+  about: Description,
+  values: readonly V[],
+  lens: Lens<C, V>,
+): Option<C> => ({
+  ...named(about),
+  kind: { _tag: 'choice', values },
+  show: lens.get,
+  assign: (text, config) => {
+    const value = values.find(known => known === text)
+    if (value !== undefined) return E.right(lens.set(config, value))
+    return E.left(`is ${quote(text)}; give one of ${values.join(', ')}${meant(nearest(text, values))}`)
+  },
+})
+
+export const switchOption = <C>(about: Description, lens: Lens<C, boolean>): Option<C> => ({
+  ...named(about),
+  kind: { _tag: 'switch' },
+  show: config => (lens.get(config) ? 'on' : 'off'),
+  assign: (text, config) => {
+    const value = SWITCH_WORDS.get(text.toLowerCase())
+    return value === undefined
+      ? E.left(`is ${quote(text)}; give one of ${[...SWITCH_WORDS.keys()].join(', ')}`)
+      : E.right(lens.set(config, value))
+  },
+})
+
+const SWITCH_WORDS = new Map([
+  ['1', true],
+  ['true', true],
+  ['yes', true],
+  ['on', true],
+  ['0', false],
+  ['false', false],
+  ['no', false],
+  ['off', false],
+])
+
+/** What stands for the value in usage and documents: `--interval MS`. */
+export const placeholderOf = (kind: OptionKind): string => {
+  switch (kind._tag) {
+    case 'socket-path':
+      return 'PATH'
+    case 'integer':
+      return kind.unit
+    case 'choice':
+      return 'WORD'
+    case 'switch':
+      return ''
+  }
+}
+
+export const allowedOf = (kind: OptionKind): string => {
+  switch (kind._tag) {
+    case 'socket-path':
+      return 'a path'
+    case 'integer':
+      return `${kind.min} to ${kind.max}`
+    case 'choice':
+      return kind.values.join(', ')
+    case 'switch':
+      return 'on, off'
+  }
+}
+
+/** `--interval MS`, `--pretty`. */
+export const usageOf = (option: Pick<Option<never>, 'flag' | 'kind'>): string =>
+  `--${option.flag} ${placeholderOf(option.kind)}`.trimEnd()
+
+/** Whether the line asks for help; what follows `--` is never an option. */
+export const asksForHelp = (args: readonly string[]): boolean => {
+  const end = args.indexOf('--')
+  return (end < 0 ? args : args.slice(0, end)).some(arg => arg === '--help' || arg === '-h')
+}
+
+/** Variables of ours that no option knows: a typing error that nothing else would show. */
+export const unknownVariables = <C>(table: readonly Option<C>[], variables: Variables): readonly string[] => {
+  const known = new Set(table.map(option => option.variable))
+  return Object.keys(variables).filter(name => name.startsWith(PREFIX) && !known.has(name))
+}
+
+export const decodeArguments = <C>(
+  table: readonly Option<C>[],
+  operands: Operands,
+  defaults: C,
+  args: readonly string[],
+  variables: Variables,
+): E.Either<UsageError, Arguments<C>> => {
+  const problems: string[] = []
+  let config = defaults
+  const assign = (option: Option<C>, source: string, text: string): void => {
+    const assigned = option.assign(text, config)
+    if (E.isLeft(assigned)) problems.push(`${source} ${assigned.left}`)
+    else config = assigned.right
+  }
+
+  const given = readFlags(table, args)
+  problems.push(...given.problems)
+  for (const option of table) {
+    const flag = given.values.get(option)
+    const variable = option.variable === null ? undefined : variables[option.variable]
+    if (flag !== undefined) assign(option, `--${option.flag}`, flag)
+    else if (variable !== undefined && variable !== '')
+      assign(option, `variable ${option.variable}`, variable)
+  }
+
+  const count = given.operands.length
+  if (count > operands.max) problems.push(tooMany(operands, given.operands))
+  else if (count < operands.min) problems.push(`it needs ${operands.shown}`)
+  return problems.length > 0 ? E.left(usageError(...problems)) : E.right({ config, operands: given.operands })
+}
+
+interface Flags<C> {
+  readonly values: ReadonlyMap<Option<C>, string>
+  readonly operands: readonly string[]
+  readonly problems: readonly string[]
+}
+
+const readFlags = <C>(table: readonly Option<C>[], args: readonly string[]): Flags<C> => {
+  const byFlag = new Map(table.map(option => [option.flag, option]))
+  const { tokens } = parseArgs({
+    args: [...args],
+    options: Object.fromEntries(table.map(({ flag, kind }) => [flag, { type: parseTypeOf(kind) }])),
+    // Its own errors name neither the nearest flag nor the allowed values.
+    strict: false,
+    tokens: true,
+  })
+  const values = new Map<Option<C>, string>()
+  const operands: string[] = []
+  const problems: string[] = []
+  /** Where the value of an unknown flag may stand; to report it as well would be noise. */
+  let perhapsValueAt = -1
+  for (const token of tokens) {
+    if (token.kind === 'positional' && token.index !== perhapsValueAt) operands.push(token.value)
+    if (token.kind !== 'option') continue
+    const option = byFlag.get(token.name)
+    if (option === undefined) {
+      problems.push(unknownFlag(token.rawName, [...byFlag.keys()]))
+      if (!token.inlineValue) perhapsValueAt = token.index + 1
+    } else if (option.kind._tag === 'switch') {
+      values.set(option, token.value ?? 'on')
+    } else if (token.value === undefined || (!token.inlineValue && token.value.startsWith('--'))) {
+      problems.push(`--${option.flag} needs a value: ${usageOf(option)} (${allowedOf(option.kind)})`)
+    } else {
+      values.set(option, token.value)
+    }
+  }
+  return { values, operands, problems }
+}
+
+const parseTypeOf = (kind: OptionKind): 'boolean' | 'string' =>
+  kind._tag === 'switch' ? 'boolean' : 'string'
+
+const unknownFlag = (raw: string, known: readonly string[]): string => {
+  const near = nearest(raw.replace(/^-+/, ''), known)
+  return `unknown option ${raw}${meant(near === undefined ? undefined : `--${near}`)}`
+}
+
+const tooMany = (operands: Operands, given: readonly string[]): string => {
+  const extra = given.slice(operands.max).map(quote).join(', ')
+  return operands.max === 0
+    ? `it takes options only, not ${extra}`
+    : `it takes ${operands.shown} and no more, not ${extra}`
+}
+
+export const meant = (near: string | undefined): string =>
+  near === undefined ? '' : `; did you mean ${near}?`
+
+const quote = (text: string): string => JSON.stringify(text)

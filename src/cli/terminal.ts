@@ -1,0 +1,33 @@
+/** The terminal of a real process; the one place of the command line that touches `process`. */
+import type { Terminal } from './command.ts'
+
+export const processTerminal = (): Terminal => {
+  // `pv-xconnect graph | head` closes the pipe early: that is no failure of ours.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error
+  })
+  const { columns } = process.stdout
+  return {
+    out: text => void process.stdout.write(text),
+    err: text => void process.stderr.write(text),
+    ...(columns === undefined ? {} : { columns }),
+    variables: process.env,
+    readStdin,
+    stopAsked: () =>
+      new Promise(resolve => {
+        process.once('SIGINT', resolve)
+        process.once('SIGTERM', resolve)
+      }),
+  }
+}
+
+const readStdin = async (maxBytes: number): Promise<Buffer> => {
+  const chunks: Buffer[] = []
+  let total = 0
+  for await (const chunk of process.stdin) {
+    chunks.push(chunk)
+    total += chunk.length
+    if (total >= maxBytes) break
+  }
+  return Buffer.concat(chunks)
+}

@@ -1,0 +1,106 @@
+/**
+ * The daemon, composed of its real parts: Pantavisor's socket, the Linux toolbox, the reactor's clock, standard output.
+ * Runs until a signal ends it.
+ */
+
+import type { DaemonConfig } from './cli/options.ts'
+import { VERSION } from './cli/version.ts'
+import { createController } from './controller/controller.ts'
+import { E } from './fp.ts'
+import { pvCtrlSource } from './graph/source.ts'
+import { canResolveSafely } from './kernel/files.ts'
+import { openOutput } from './kernel/output.ts'
+import { createLog, type Log } from './log.ts'
+import { describeError } from './model/errors.ts'
+import { keyOf } from './model/link.ts'
+import { createCatalogue } from './plugin/catalogue.ts'
+import { createReactor } from './reactor/reactor.ts'
+import { createLinuxToolbox } from './toolbox/linux.ts'
+
+/** Pantavisor answers from memory; one that takes longer is stuck, and the next pass asks again. */
+const READ_TIMEOUT_MS = 5000
+
+/** esbuild keeps a literal import lazy: a plugin is evaluated when the first link of its type appears. */
+const BUILT_IN = { unix: () => import('../plugins/unix/index.ts') }
+
+const whatIsMissing = (): string | undefined => {
+  if (process.getuid?.() !== 0)
+    return 'it needs root: entering containers and planting sockets there is not for others'
+  if (!canResolveSafely())
+    return 'it needs openat2 (Linux 5.6): without it a container could lead it out of its root'
+  return undefined
+}
+
+/** A bug nobody caught: say what it was where it will be read, and let init start us again. */
+const dieOfBugs = (log: Log): void => {
+  const die = (error: unknown): void => {
+    log.fatal({ err: error }, 'internal error')
+    process.exit(70)
+  }
+  process.on('uncaughtException', die)
+  process.on('unhandledRejection', die)
+}
+
+/**
+ * Run until SIGTERM or SIGINT, which take every link down first; a second one does not wait. SIGHUP reads the graph at
+ * once. Exit codes: 0 ended as asked, 1 could not start, or was told twice, 70 an internal error.
+ * Ends the process itself: an answer of Pantavisor's that is still awaited must not hold it up.
+ */
+export const runDaemon = async (config: DaemonConfig): Promise<number> => {
+  const output = openOutput(process.stdout.fd)
+  const log = await createLog({ level: config.logLevel, pretty: config.pretty, destination: output })
+  const missing = whatIsMissing()
+  if (missing !== undefined) {
+    log.fatal({ reason: missing }, 'cannot run here')
+    return 1
+  }
+  const opened = createReactor(error =>
+    log.error({ err: error }, 'internal error: one connection or timer gave up'),
+  )
+  if (E.isLeft(opened)) {
+    log.fatal({ reason: describeError(opened.left) }, 'cannot run here')
+    return 1
+  }
+  dieOfBugs(log)
+  const reactor = opened.right
+  const host = createLinuxToolbox({
+    reactor,
+    limits: config.limits,
+    logFor: link => log.child({ link: keyOf(link) }),
+  })
+  const controller = createController({
+    env: { clock: reactor.clock, wallClock: Date.now, random: Math.random },
+    source: pvCtrlSource({ socketPath: config.pvCtrl, timeoutMs: READ_TIMEOUT_MS, limits: config.limits }),
+    host,
+    plugins: createCatalogue(BUILT_IN),
+    limits: config.limits,
+    log,
+    intervalMs: config.intervalMs,
+  })
+
+  const end = (code: number): never => {
+    output.flush()
+    process.exit(code)
+  }
+  let draining = false
+  const drain = async (signal: NodeJS.Signals): Promise<void> => {
+    if (draining) {
+      log.warn({ signal }, 'told twice: ending without tearing down')
+      end(1)
+    }
+    draining = true
+    log.info({ signal }, 'draining')
+    host.beginDrain()
+    await controller.drain()
+    host.close()
+    log.info({}, 'stopped')
+    end(0)
+  }
+  process.on('SIGTERM', signal => void drain(signal))
+  process.on('SIGINT', signal => void drain(signal))
+  process.on('SIGHUP', () => void controller.kick('sighup'))
+
+  log.info({ version: VERSION, pid: process.pid, pvCtrl: config.pvCtrl }, 'started')
+  controller.start()
+  return new Promise<number>(() => undefined)
+}

@@ -1,0 +1,72 @@
+/** The real daemon as a child process of the demo, and its log as a stream of link transitions. */
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
+import { createInterface } from 'node:readline'
+
+/** One line of the daemon's log that tells of a link. */
+export interface LinkMoved {
+  readonly link: string
+  readonly to: string
+  readonly reason: string
+}
+
+const linkMoved = (line: string): LinkMoved | undefined => {
+  const entry: Record<string, unknown> = JSON.parse(line)
+  const { link, to, reason } = entry
+  if (typeof link !== 'string' || typeof to !== 'string') return undefined
+  return { link, to, reason: String(reason ?? '') }
+}
+
+export class DaemonProcess {
+  readonly #process: ChildProcessWithoutNullStreams
+  readonly #onMoved: (moved: LinkMoved) => void
+  #waiting: { readonly reached: (moved: LinkMoved) => boolean; readonly resolve: () => void }[] = []
+  readonly exited: Promise<number | null>
+
+  constructor(pvCtrl: string, onMoved: (moved: LinkMoved) => void) {
+    this.#onMoved = onMoved
+    this.#process = spawn(process.execPath, [
+      process.argv[1] ?? '',
+      'daemon',
+      '--pv-ctrl',
+      pvCtrl,
+      '--interval',
+      '200',
+    ])
+    this.#process.stderr.pipe(process.stderr)
+    this.exited = new Promise(resolve => this.#process.once('exit', resolve))
+    createInterface({ input: this.#process.stdout }).on('line', line => {
+      const moved = linkMoved(line)
+      if (moved !== undefined) this.#tell(moved)
+    })
+  }
+
+  #tell(moved: LinkMoved): void {
+    this.#onMoved(moved)
+    const reached = this.#waiting.filter(waiting => waiting.reached(moved))
+    this.#waiting = this.#waiting.filter(waiting => !reached.includes(waiting))
+    for (const waiting of reached) waiting.resolve()
+  }
+
+  /** Resolves when the link comes to one of these states from now on. */
+  reaches(...states: readonly string[]): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(
+        () => reject(new Error(`the link did not come to ${states.join(' or ')} in time`)),
+        10_000,
+      )
+      this.#waiting.push({
+        reached: moved => states.includes(moved.to),
+        resolve: () => {
+          clearTimeout(timer)
+          resolve()
+        },
+      })
+    })
+  }
+
+  /** SIGTERM, and the exit code. */
+  async end(): Promise<number | null> {
+    this.#process.kill('SIGTERM')
+    return this.exited
+  }
+}

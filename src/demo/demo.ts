@@ -1,0 +1,215 @@
+/**
+ * The demo: two containers that cannot see each other, the real daemon, and everything that can happen to a link, on
+ * one screen. Owns what it starts and makes, and leaves nothing behind.
+ */
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer, type Server } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { ExitCode, Terminal } from '../cli/command.ts'
+import { DemoContainer } from './containers.ts'
+import { DaemonProcess, type LinkMoved } from './daemon-process.ts'
+import { CONSUMER_SOCKET, PROVIDER_FOLDER, PROVIDER_SOCKET } from './peers.ts'
+
+interface Stage {
+  readonly folder: string
+  readonly pvCtrl: string
+  readonly consumer: DemoContainer
+  readonly provider: DemoContainer
+  readonly server: Server
+  linked: boolean
+}
+
+const graphOf = ({ consumer, provider, linked }: Stage): string => {
+  const link = {
+    type: 'unix',
+    name: 'echo',
+    consumer: consumer.name,
+    consumer_pid: consumer.pid,
+    provider: provider.name,
+    provider_pid: provider.pid,
+    role: 'any',
+    socket: PROVIDER_SOCKET,
+    target: CONSUMER_SOCKET,
+  }
+  return JSON.stringify(linked ? [link] : [])
+}
+
+const setStage = async (): Promise<Stage> => {
+  const folder = mkdtempSync(join(tmpdir(), 'pv-xconnect-demo-'))
+  const stage: Stage = {
+    folder,
+    pvCtrl: join(folder, 'pv-ctrl'),
+    consumer: new DemoContainer('app', 'consumer', join(folder, 'app')),
+    provider: new DemoContainer('echo', 'provider', join(folder, 'echo')),
+    server: createServer((_request, response) => response.end(graphOf(stage))),
+    linked: true,
+  }
+  await new Promise<void>(resolve => stage.server.listen(stage.pvCtrl, resolve))
+  return stage
+}
+
+const strike = async (stage: Stage, daemon: DaemonProcess | undefined): Promise<number | null> => {
+  const code = daemon === undefined ? 0 : await daemon.end()
+  await stage.consumer.kill()
+  await stage.provider.kill()
+  stage.server.close()
+  stage.server.closeAllConnections()
+  rmSync(stage.folder, { recursive: true })
+  return code
+}
+
+/** What a person sees. */
+class Screen {
+  readonly #terminal: Terminal
+  readonly #startedAt = Date.now()
+  #step = 0
+
+  constructor(terminal: Terminal) {
+    this.#terminal = terminal
+  }
+
+  step(text: string): void {
+    this.#step += 1
+    this.#terminal.out(`\n${this.#step}. ${text}\n`)
+  }
+
+  line(who: string, text: string): void {
+    const seconds = ((Date.now() - this.#startedAt) / 1000).toFixed(2).padStart(6)
+    this.#terminal.out(`   ${seconds}s  ${who.padEnd(9)} ${text}\n`)
+  }
+
+  readonly moved = ({ link, to, reason }: LinkMoved): void =>
+    this.line('link', `${link} is ${to} (${reason})`)
+}
+
+const sendAndShow = async ({ consumer, provider }: Stage, screen: Screen, text: string): Promise<string> => {
+  consumer.tell(text)
+  const got = await provider.next('got')
+  screen.line(
+    'provider',
+    `got ${JSON.stringify(got.text)} and a memfd that holds ${JSON.stringify(got.memory)}`,
+  )
+  const answer = await consumer.next('answer')
+  screen.line('consumer', `got ${JSON.stringify(answer.text)}`)
+  if (got.text !== text || got.memory !== `memory of ${consumer.name}`)
+    throw new Error('something else arrived')
+  return answer.inode
+}
+
+const start = async (container: DemoContainer, screen: Screen): Promise<readonly string[]> => {
+  const { host, sees } = await container.start()
+  screen.line(
+    container.name,
+    `runs as pid ${container.pid}, host name ${host}, sees in /run: ${sees.join(', ') || 'nothing'}`,
+  )
+  return sees
+}
+
+const play = async (stage: Stage, screen: Screen, begin: () => DaemonProcess): Promise<void> => {
+  const { consumer, provider } = stage
+  screen.step('Two containers, with a root, mounts, processes and a host name of their own.')
+  await start(provider, screen)
+  const sees = await start(consumer, screen)
+  if (sees.length > 0) throw new Error(`${consumer.name} should see nothing yet`)
+  screen.line(
+    '',
+    `${provider.name} listens at ${PROVIDER_SOCKET}; in ${consumer.name} there is no ${PROVIDER_FOLDER}`,
+  )
+
+  screen.step(
+    `Pantavisor says: ${consumer.name} may reach ${provider.name} at ${CONSUMER_SOCKET}. The daemon starts.`,
+  )
+  const daemon = begin()
+  await daemon.reaches('mediating.steady')
+
+  screen.step('Bytes and a file descriptor go through the link.')
+  const planted = await sendAndShow(stage, screen, 'hello through the wall')
+
+  screen.step('The provider is killed and comes back: the consumer keeps its socket.')
+  await provider.kill()
+  screen.line(provider.name, 'killed')
+  // The restarted one is what the graph names next; the link never leaves `mediating` for long.
+  const changed = daemon.reaches('mediating.steady')
+  await start(provider, screen)
+  await changed
+  const kept = await sendAndShow(stage, screen, 'are you back?')
+  if (kept !== planted) throw new Error('the consumer had to take another socket')
+  screen.line('', `the consumer's socket is the same, inode ${kept}`)
+
+  screen.step('The consumer is killed and comes back: the link is made anew.')
+  const renewed = daemon.reaches('tearing-down.renewing')
+  await consumer.kill()
+  screen.line(consumer.name, 'killed')
+  await renewed
+  const mediating = daemon.reaches('mediating.steady')
+  await start(consumer, screen)
+  await mediating
+  await sendAndShow(stage, screen, 'a new life')
+
+  screen.step('Pantavisor withdraws the link: the socket goes.')
+  const released = daemon.reaches('released')
+  stage.linked = false
+  await released
+  consumer.tell('is anybody there?')
+  const refusal = await consumer.next('answer').then(
+    () => 'still connected',
+    (error: Error) => error.message,
+  )
+  if (!refusal.includes('ENOENT')) throw new Error(`the socket should be gone, but: ${refusal}`)
+  screen.line('consumer', refusal)
+}
+
+/** What to type to look around. */
+const invitation = (stage: Stage): string => {
+  const file = join(stage.folder, 'graph.json')
+  return `
+It runs on, until Ctrl-C. To play with it:
+
+  nsenter -t ${stage.consumer.pid} -m -p -u -i ls -l ${CONSUMER_SOCKET}   the consumer's view
+  curl --unix-socket ${stage.pvCtrl} http://pv/xconnect-graph   the graph (a copy: ${file})
+  pv-xconnect graph --pv-ctrl ${stage.pvCtrl}
+  kill -9 ${stage.provider.pid}   the provider; its connections end, the link stays
+`
+}
+
+const keepRunning = async (stage: Stage, terminal: Terminal): Promise<void> => {
+  stage.linked = true
+  const file = join(stage.folder, 'graph.json')
+  writeFileSync(`${file}.new`, graphOf(stage))
+  renameSync(`${file}.new`, file)
+  terminal.out(invitation(stage))
+  await terminal.stopAsked()
+}
+
+/** Play the demo; `keep` leaves it running until it is told to end. 0: all went as it should. */
+export const runDemo = async (keep: boolean, terminal: Terminal): Promise<ExitCode> => {
+  if (process.getuid?.() !== 0) {
+    terminal.err(
+      'pv-xconnect demo: needs root, to make containers and to enter them. Try: sudo pv-xconnect demo\n',
+    )
+    return 1
+  }
+  const screen = new Screen(terminal)
+  const stage = await setStage()
+  let daemon: DaemonProcess | undefined
+  let failure: unknown
+  try {
+    await play(stage, screen, () => {
+      daemon = new DaemonProcess(stage.pvCtrl, screen.moved)
+      return daemon
+    })
+    if (keep) await keepRunning(stage, terminal)
+    screen.step('The daemon is told to end, the containers are removed.')
+  } catch (error) {
+    failure = error
+  }
+  const code = await strike(stage, daemon)
+  if (failure !== undefined || code !== 0) {
+    const why = failure instanceof Error ? failure.message : `the daemon ended with ${code}`
+    terminal.err(`\npv-xconnect demo: failed: ${why}\n`)
+    return 1
+  }
+  terminal.out('\nDone: nothing is left behind.\n')
+  return 0
+}

@@ -1,0 +1,170 @@
+/**
+ * The two programs of the demo: a provider that answers what it is sent, and a consumer that sends what it is told to.
+ * They talk with each other through nothing but the link, and with the demo through lines of JSON.
+ */
+import { mkdirSync, readdirSync, readSync, statSync, writeSync } from 'node:fs'
+import { hostname } from 'node:os'
+import { createInterface } from 'node:readline'
+import { E } from '../fp.ts'
+import { openMemoryFile } from '../kernel/container.ts'
+import { Readiness } from '../kernel/epoll.ts'
+import { closeRaw, OwnedFd } from '../kernel/fd.ts'
+import {
+  addCopy,
+  beginParts,
+  inputBytes,
+  received,
+  receiveWithRights,
+  sendPartsTo,
+} from '../kernel/message.ts'
+import { accept, bindHere, connectToPath, openSocket, startListening } from '../kernel/socket.ts'
+import { describeError, type SyscallError } from '../model/errors.ts'
+import type { Reactor, Watch } from '../reactor/contract.ts'
+import { createReactor } from '../reactor/reactor.ts'
+
+export const PROVIDER_FOLDER = '/run/echo'
+export const PROVIDER_SOCKET = `${PROVIDER_FOLDER}/echo.sock`
+/** Nobody makes these folders: the daemon does, and removes them again. */
+export const CONSUMER_SOCKET = '/run/services/echo.sock'
+
+const MESSAGE_BYTES = 64 * 1024
+
+/** What a peer tells the demo. */
+export type PeerEvent =
+  | { readonly event: 'container'; readonly name: string; readonly pid: number }
+  | { readonly event: 'ready'; readonly host: string; readonly sees: readonly string[] }
+  | { readonly event: 'got'; readonly text: string; readonly memory: string | null }
+  | { readonly event: 'answer'; readonly text: string; readonly inode: string }
+  | { readonly event: 'failed'; readonly why: string }
+
+const say = (event: PeerEvent): void => {
+  writeSync(1, `${JSON.stringify(event)}\n`)
+}
+
+const must = <A>(result: E.Either<SyscallError, A>): A => {
+  if (E.isLeft(result)) throw new Error(describeError(result.left))
+  return result.right
+}
+
+const startReactor = (): Reactor =>
+  must(
+    createReactor(error => {
+      say({ event: 'failed', why: String(error) })
+      process.exit(1)
+    }),
+  )
+
+/** The first descriptor of the last read, as text; the rest is closed. */
+const readMemory = (): string | null => {
+  const [first, ...rest] = Array.from(received.fds.subarray(0, received.fdCount))
+  for (const fd of rest) closeRaw(fd)
+  if (first === undefined) return null
+  const content = Buffer.alloc(MESSAGE_BYTES)
+  const length = readSync(first, content, 0, content.length, 0)
+  closeRaw(first)
+  return content.toString('utf8', 0, length)
+}
+
+const answer = (connection: OwnedFd, text: string): void => {
+  beginParts()
+  addCopy(Buffer.from(text))
+  sendPartsTo(connection.borrowed, [])
+}
+
+const serve = (reactor: Reactor, connection: OwnedFd): void => {
+  const close = (): void => {
+    watch.close()
+    connection.close()
+  }
+  const watch: Watch = reactor.watch(connection.borrowed, Readiness.in, {
+    ready: () => {
+      const n = receiveWithRights(connection.borrowed, 0, MESSAGE_BYTES)
+      if (n <= 0) {
+        close()
+        return
+      }
+      const text = Buffer.from(inputBytes().subarray(0, n)).toString()
+      const memory = readMemory()
+      say({ event: 'got', text, memory })
+      answer(
+        connection,
+        `${hostname()} read ${n} bytes${memory === null ? '' : ` and ${memory.length} from the memfd`}`,
+      )
+    },
+    failed: close,
+  })
+}
+
+/** Listen in this container and answer every message until standard input ends. */
+export const runProvider = (): Promise<number> => {
+  mkdirSync(PROVIDER_FOLDER, { recursive: true })
+  process.chdir(PROVIDER_FOLDER)
+  const reactor = startReactor()
+  const listener = must(openSocket('stream', PROVIDER_SOCKET))
+  must(bindHere(listener.borrowed, 'echo.sock', PROVIDER_SOCKET))
+  must(startListening(listener.borrowed, 16, PROVIDER_SOCKET))
+  reactor.watch(listener.borrowed, Readiness.in, {
+    ready: () => {
+      const fd = accept(listener.borrowed)
+      if (fd >= 0) serve(reactor, new OwnedFd(fd))
+    },
+    failed: () => process.exit(1),
+  })
+  return untilInputEnds(reactor, () => undefined)
+}
+
+const send = (connection: OwnedFd, text: string): void => {
+  const memory = must(openMemoryFile('demo'))
+  writeSync(memory.borrowed, `memory of ${hostname()}`)
+  beginParts()
+  addCopy(Buffer.from(text))
+  sendPartsTo(connection.borrowed, [memory.borrowed])
+  memory.close()
+}
+
+const exchange = (reactor: Reactor, text: string): void => {
+  const connection = must(openSocket('stream', CONSUMER_SOCKET))
+  const connected = connectToPath(connection.borrowed, CONSUMER_SOCKET)
+  if (E.isLeft(connected)) {
+    connection.close()
+    say({ event: 'failed', why: describeError(connected.left) })
+    return
+  }
+  send(connection, text)
+  const finish = (event: PeerEvent): void => {
+    watch.close()
+    connection.close()
+    say(event)
+  }
+  const watch: Watch = reactor.watch(connection.borrowed, Readiness.in, {
+    ready: () => {
+      const n = receiveWithRights(connection.borrowed, 0, MESSAGE_BYTES)
+      const reply = Buffer.from(inputBytes().subarray(0, Math.max(0, n))).toString()
+      const inode = String(statSync(CONSUMER_SOCKET).ino)
+      finish(
+        n > 0
+          ? { event: 'answer', text: reply, inode }
+          : { event: 'failed', why: 'the connection was closed' },
+      )
+    },
+    failed: () => finish({ event: 'failed', why: 'internal error' }),
+  })
+}
+
+/** Send each line of standard input through the link, with a memfd, and report the answer. */
+export const runConsumer = (): Promise<number> => {
+  const reactor = startReactor()
+  return untilInputEnds(reactor, line => exchange(reactor, line))
+}
+
+const untilInputEnds = (reactor: Reactor, onLine: (line: string) => void): Promise<number> => {
+  say({ event: 'ready', host: hostname(), sees: readdirSync('/run') })
+  return new Promise(resolve => {
+    createInterface({ input: process.stdin })
+      .on('line', onLine)
+      .on('close', () => {
+        reactor.close()
+        resolve(0)
+      })
+  })
+}
