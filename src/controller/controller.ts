@@ -1,0 +1,218 @@
+/**
+ * The control plane in one object: trigger -> pass -> daemon actor -> link actors -> effects.
+ * Time, chance, graphs and toolboxes are handed in, so that a replay drives this very code with recorded ones.
+ * Owns the daemon's actor and the timers; the toolbox host stays the caller's, to be closed after `drain`.
+ */
+import type { Actor, InspectionEvent } from 'xstate'
+import { createActor } from 'xstate'
+import type { DaemonMachine } from '../../machines/daemon.machine.ts'
+import { daemonMachine } from '../../machines/daemon.machine.ts'
+import { linkMachine } from '../../machines/link.machine.ts'
+import type { Policy } from '../access/verdict.ts'
+import { ALLOW_ALL } from '../access/verdict.ts'
+import type { GraphSource } from '../graph/source.ts'
+import type { Environment } from '../model/clock.ts'
+import type { Condition } from '../model/condition.ts'
+import type { DesiredState } from '../model/desired.ts'
+import type { Graph } from '../model/graph.ts'
+import type { Pid } from '../model/identity.ts'
+import type { Limits } from '../model/limits.ts'
+import type { LinkKey } from '../model/link.ts'
+import type { MediationId } from '../model/mediation.ts'
+import type { PluginCatalogue } from '../plugin/catalogue.ts'
+import type { Attention, LinkLog, ToolboxHost } from '../toolbox/contract.ts'
+import type { LinkSnapshot, LinkTransition, LinkView } from './links.ts'
+import { isLinkSnapshot, stateOf, watchLinks } from './links.ts'
+import type { EffectRecord } from './provide.ts'
+import { createEffects } from './provide.ts'
+import { createReconciler } from './reconcile.ts'
+import type { Reason } from './trigger.ts'
+import { createTrigger } from './trigger.ts'
+
+export interface ControllerOptions {
+  readonly env: Environment
+  readonly source: GraphSource
+  readonly host: ToolboxHost
+  readonly plugins: PluginCatalogue
+  readonly limits: Pick<Limits, 'drainMs'>
+  readonly log: LinkLog
+  /** `null`: a pass runs only when asked for, as in a replay. */
+  readonly intervalMs: number | null
+  readonly resyncMs?: number
+  readonly deepObserveMs?: number
+  /** Asked in every pass. Absent: what Pantavisor assigned is allowed. */
+  readonly policy?: () => Policy
+  /** Sees every actor of the tree, for an inspector. */
+  readonly inspect?: (event: InspectionEvent) => void
+  /** Sees every finished effect, for the recorder. */
+  readonly onEffect?: (effect: EffectRecord) => void
+}
+
+export type DaemonState = 'starting' | 'syncing' | 'serving' | 'draining' | 'stopped'
+
+export interface Controller {
+  start(): void
+  /** Resolves when a pass that began after the call has ended. */
+  kick(reason: Reason): Promise<void>
+  /** Tear everything down; resolves when nothing is left, or when the time for it is over. A second call stops at once. */
+  drain(): Promise<void>
+  state(): DaemonState
+  links(): readonly LinkView[]
+  link(key: LinkKey): LinkView | undefined
+  /** The last good graph; `null` before the first. */
+  graph(): Graph | null
+  desired(): DesiredState
+  conditions(): readonly Condition[]
+  /** How many passes have begun. */
+  passes(): number
+  /** Returns how to stop listening. */
+  onTransition(listener: (transition: LinkTransition) => void): () => void
+}
+
+const RESYNC_MS = 30_000
+const DEEP_OBSERVE_MS = 5000
+/** What teardown itself may take beyond the time that sessions are given. */
+const DRAIN_SLACK_MS = 2000
+
+export const createController = (options: ControllerOptions): Controller => {
+  const { env, host, log, plugins } = options
+  let passes = 0
+  let started = false
+
+  const watch = watchLinks({ log, wallClock: env.wallClock, pass: () => passes })
+  const effects = createEffects({ plugins, host, log, onEffect: options.onEffect })
+  const link = effects.provideTo(linkMachine({ now: env.wallClock, random: env.random }))
+  const daemon: Actor<DaemonMachine> = createActor(daemonMachine(link), {
+    clock: env.clock,
+    inspect: event => {
+      watch.inspect(event)
+      options.inspect?.(event)
+    },
+  })
+
+  const snapshots = (): LinkSnapshot[] =>
+    Object.values(daemon.getSnapshot().children).flatMap(child => {
+      const snapshot = child?.getSnapshot()
+      return snapshot !== undefined && isLinkSnapshot(snapshot) ? [snapshot] : []
+    })
+
+  const mediating = (): ReadonlyMap<MediationId, LinkKey> => {
+    const keys = new Map<MediationId, LinkKey>()
+    for (const { value, context } of snapshots()) {
+      if (context.mediation !== null && typeof value === 'object' && 'mediating' in value) {
+        keys.set(context.mediation.id, context.key)
+      }
+    }
+    return keys
+  }
+
+  const reconciler = createReconciler({
+    source: options.source,
+    plugins,
+    host,
+    policy: options.policy ?? (() => ALLOW_ALL),
+    log,
+    clock: env.clock,
+    wallClock: env.wallClock,
+    resyncMs: options.resyncMs ?? RESYNC_MS,
+    deepObserveMs: options.deepObserveMs ?? DEEP_OBSERVE_MS,
+    tell: event => daemon.send(event),
+    mediating,
+  })
+
+  const trigger = createTrigger({
+    clock: env.clock,
+    random: env.random,
+    intervalMs: options.intervalMs,
+    pass: async reasons => {
+      passes += 1
+      const pass = passes
+      try {
+        return await reconciler.pass(reasons, pass)
+      } catch (error) {
+        // A bug: it ends this pass and nothing else. The next one starts from the world as it is.
+        log.error({ pass, err: error }, 'a pass failed')
+        return 'read-failed'
+      }
+    },
+  })
+
+  /** Exits that were acted upon: while Pantavisor still lists a dead process, its host reports it again and again. */
+  const exited = new Set<Pid>()
+
+  const onAttention = (why: Attention): void => {
+    if (why._tag === 'TargetChanged') {
+      void trigger.ask('target-changed')
+      return
+    }
+    const losses = snapshots()
+      .filter(({ context }) => context.wanted.link.consumer_pid === why.pid)
+      .map(({ context }) => ({ key: context.key, loss: 'consumer-exited' as const }))
+    if (losses.length > 0) daemon.send({ type: 'links.lost', losses })
+    for (const pid of exited) if (!reconciler.followed().has(pid)) exited.delete(pid)
+    if (exited.has(why.pid)) return
+    exited.add(why.pid)
+    void trigger.ask('process-exit')
+  }
+
+  const viewOf = (snapshot: LinkSnapshot): LinkView => ({
+    key: snapshot.context.key,
+    desired: snapshot.context.wanted,
+    state: stateOf(snapshot),
+    context: snapshot.context,
+    counters: effects.mediationOf(snapshot.context.key)?.counters() ?? null,
+  })
+
+  const drained = (): Promise<void> =>
+    new Promise(resolve => {
+      if (!started || daemon.getSnapshot().status !== 'active') {
+        resolve()
+        return
+      }
+      const bound = env.clock.setTimeout(() => {
+        const left = snapshots().map(snapshot => ({
+          link: snapshot.context.key,
+          state: stateOf(snapshot),
+        }))
+        log.warn({ left }, 'draining took too long')
+        daemon.stop()
+        resolve()
+      }, options.limits.drainMs + DRAIN_SLACK_MS)
+      daemon.subscribe({
+        complete: () => {
+          env.clock.clearTimeout(bound)
+          resolve()
+        },
+      })
+    })
+
+  return {
+    start() {
+      if (started) return
+      started = true
+      host.onAttention(onAttention)
+      daemon.start()
+      daemon.send({ type: 'daemon.started' })
+      trigger.start()
+    },
+    kick: reason => trigger.ask(reason),
+    async drain() {
+      void trigger.stop()
+      // Draining begins now, whatever a running pass still waits for: a plan it makes is ignored.
+      const done = drained()
+      daemon.send({ type: 'drain.requested' })
+      await done
+    },
+    state: () => daemon.getSnapshot().value,
+    links: () => snapshots().map(viewOf),
+    link: key => {
+      const snapshot = daemon.system.get(key)?.getSnapshot()
+      return snapshot !== undefined && isLinkSnapshot(snapshot) ? viewOf(snapshot) : undefined
+    },
+    graph: () => reconciler.graph(),
+    desired: () => reconciler.desired(),
+    conditions: () => reconciler.conditions(),
+    passes: () => passes,
+    onTransition: listener => watch.onTransition(listener),
+  }
+}

@@ -1,0 +1,169 @@
+/**
+ * One pass: read the graph, compute what should exist, tell the links, look at what became of it.
+ * Level-triggered: everything it does depends on the last good graph and on the world as found, never on what
+ * happened between two passes. An expected failure to read keeps the last graph in force.
+ */
+import type { LinkLoss, PlanMade } from '../../machines/daemon.machine.ts'
+import type { Policy } from '../access/verdict.ts'
+import { compute } from '../desired/compute.ts'
+import { diff } from '../desired/diff.ts'
+import { E } from '../fp.ts'
+import type { GraphError, ReadError } from '../graph/errors.ts'
+import { describeReadError } from '../graph/errors.ts'
+import type { GraphSource } from '../graph/source.ts'
+import type { Clock } from '../model/clock.ts'
+import type { Condition } from '../model/condition.ts'
+import { withCondition } from '../model/condition.ts'
+import type { DesiredLink, DesiredState, Plan } from '../model/desired.ts'
+import { isEmptyPlan, NOTHING_DESIRED, sameVerdict } from '../model/desired.ts'
+import type { Graph } from '../model/graph.ts'
+import type { Pid } from '../model/identity.ts'
+import { HOST } from '../model/identity.ts'
+import type { LinkKey } from '../model/link.ts'
+import type { MediationId } from '../model/mediation.ts'
+import type { PluginCatalogue } from '../plugin/catalogue.ts'
+import type { LinkLog, ToolboxHost } from '../toolbox/contract.ts'
+import { describeVerdict } from './links.ts'
+import type { PassOutcome, Reason } from './trigger.ts'
+
+export interface ReconcileOptions {
+  readonly source: GraphSource
+  readonly plugins: PluginCatalogue
+  readonly host: ToolboxHost
+  readonly policy: () => Policy
+  readonly log: LinkLog
+  readonly clock: Clock
+  readonly wallClock: () => number
+  /** Everything wanted is repeated this often. */
+  readonly resyncMs: number
+  /** Targets are looked up by their whole path this often. */
+  readonly deepObserveMs: number
+  readonly tell: (
+    event: PlanMade | { readonly type: 'links.lost'; readonly losses: readonly LinkLoss[] },
+  ) => void
+  /** The links that mediate now, by what they hold. */
+  readonly mediating: () => ReadonlyMap<MediationId, LinkKey>
+}
+
+export interface Reconciler {
+  pass(reasons: ReadonlySet<Reason>, id: number): Promise<PassOutcome>
+  /** `null`: none was read yet. */
+  graph(): Graph | null
+  desired(): DesiredState
+  conditions(): readonly Condition[]
+  /** The processes the last graph names. */
+  followed(): ReadonlySet<Pid>
+}
+
+export const createReconciler = (options: ReconcileOptions): Reconciler => {
+  const { source, plugins, host, log, clock } = options
+  let graph: Graph | null = null
+  let desired = NOTHING_DESIRED
+  let followed: { readonly of: DesiredState; readonly pids: ReadonlySet<Pid> } | null = null
+  let conditions: readonly Condition[] = []
+  let rejectedBefore = ''
+  let resyncedAt = Number.NEGATIVE_INFINITY
+  let lookedDeepAt = Number.NEGATIVE_INFINITY
+
+  const noteAvailability = (error: ReadError | GraphError | null, pass: number): void => {
+    const before = conditions.find(({ type }) => type === 'GraphAvailable')?.status
+    const message = error === null ? '' : describeReadError(error)
+    conditions = withCondition(
+      conditions,
+      {
+        type: 'GraphAvailable',
+        status: error === null ? 'True' : 'False',
+        reason: error === null ? 'Read' : error._tag,
+        message,
+      },
+      options.wallClock(),
+    )
+    if (error !== null && before !== 'False') {
+      log.warn({ pass, error, reason: message }, 'the graph cannot be read, the last one stays in force')
+    } else if (error === null && before !== 'True') log.info({ pass }, 'the graph can be read')
+  }
+
+  const noteRejected = ({ rejected }: Graph, pass: number): void => {
+    const now = JSON.stringify(rejected)
+    if (now === rejectedBefore) return
+    rejectedBefore = now
+    for (const { index, reason } of rejected) {
+      log.warn({ pass, entry: index, reason }, 'an entry of the graph was rejected')
+    }
+  }
+
+  /** The audit line of each decision, before anything is done about it. */
+  const noteVerdicts = (previous: DesiredState, plan: Plan, pass: number): void => {
+    for (const { key, link, verdict } of [...plan.wanted, ...plan.changed]) {
+      const before = previous.links[key]
+      if (before !== undefined && sameVerdict(before.verdict, verdict)) continue
+      const { type, role, provider } = link
+      log.info(
+        { pass, link: key, type, role, provider, verdict: verdict._tag, reason: describeVerdict(verdict) },
+        verdict._tag === 'Admitted' ? 'link admitted' : 'link not admitted',
+      )
+    }
+  }
+
+  const apply = async (current: Graph, pass: number): Promise<void> => {
+    await plugins.load(new Set(current.links.map(({ type }) => type)))
+    const previous = desired
+    desired = compute(current, options.policy(), plugins, previous)
+    const first = resyncedAt === Number.NEGATIVE_INFINITY
+    const resync = clock.now() - resyncedAt >= options.resyncMs
+    if (resync) resyncedAt = clock.now()
+    const plan = diff(previous, desired, { resync })
+    noteVerdicts(previous, plan, pass)
+    // The very first plan is told even if it is empty: the daemon serves from then on.
+    if (first || resync || !isEmptyPlan(plan)) {
+      options.tell({ type: 'plan.made', plan, resync, changeable: changeableTypes(plan) })
+    }
+  }
+
+  const changeableTypes = ({ wanted, changed }: Plan): readonly string[] =>
+    [...new Set([...wanted, ...changed].map(({ link }) => link.type))].filter(plugins.canChange)
+
+  const observe = (reasons: ReadonlySet<Reason>): void => {
+    const mediating = options.mediating()
+    const deep = reasons.has('target-changed') || clock.now() - lookedDeepAt >= options.deepObserveMs
+    if (deep) lookedDeepAt = clock.now()
+    const losses: LinkLoss[] = []
+    for (const [id, loss] of host.observe(mediating.keys(), deep)) {
+      const key = mediating.get(id)
+      if (key !== undefined) losses.push({ key, loss })
+    }
+    if (losses.length > 0) options.tell({ type: 'links.lost', losses })
+  }
+
+  return {
+    async pass(reasons, id) {
+      const reading = await source.read()()
+      noteAvailability(E.isLeft(reading) ? reading.left : null, id)
+      if (E.isRight(reading) && reading.right._tag === 'Graph') {
+        graph = reading.right.graph
+        noteRejected(graph, id)
+      }
+      // An old graph is applied again too: the policy may have changed, and a resync may be due.
+      if (graph !== null) await apply(graph, id)
+      if (followed?.of !== desired) followed = { of: desired, pids: pidsOf(Object.values(desired.links)) }
+      host.follow(followed.pids)
+      observe(reasons)
+      return E.isLeft(reading) ? 'read-failed' : 'done'
+    },
+    graph: () => graph,
+    desired: () => desired,
+    conditions: () => conditions,
+    followed: () => followed?.pids ?? NOBODY,
+  }
+}
+
+const NOBODY: ReadonlySet<Pid> = new Set()
+
+const pidsOf = (links: readonly DesiredLink[]): ReadonlySet<Pid> => {
+  const pids = new Set<Pid>()
+  for (const { link } of links) {
+    if (link.consumer_pid !== null && link.consumer_pid !== HOST) pids.add(link.consumer_pid)
+    if (link.provider_pid !== null && link.provider_pid !== HOST) pids.add(link.provider_pid)
+  }
+  return pids
+}

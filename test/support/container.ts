@@ -1,0 +1,154 @@
+/**
+ * Real containers for the tests: own mount, pid, uts and ipc namespaces, a root of their own, the host's tree out of
+ * sight. Made with util-linux so that nothing under test takes part in it. Whoever starts one kills it.
+ */
+import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { eventually } from './eventually.ts'
+
+const SUPPORT = resolve('test/support')
+
+export interface ContainerOptions {
+  /** `chroot`: the namespace's own root is still the host's tree, as where an initramfs is the root. */
+  readonly style?: 'pivot' | 'chroot'
+  /** A host directory that serves as root and outlives the container; absent: a tmpfs of its own. */
+  readonly disk?: string
+  /** Read-only but for /run and /tmp. */
+  readonly sealed?: boolean
+  /** Host directories by the path they get in the container. */
+  readonly shares?: Readonly<Record<string, string>>
+}
+
+/** Where a process of a test can run: a container, or the host itself. */
+export interface Place {
+  readonly name: string
+  /** As a graph would name it: 0 is the host. */
+  readonly pid: number
+  /** A path of this place as the host spells it. Only for paths without symlinks: those would resolve on the host. */
+  readonly path: (inside: string) => string
+  readonly spawn: (command: readonly string[]) => ChildProcessWithoutNullStreams
+  /** Where the programs of `test/support/peers` are. */
+  readonly peers: string
+}
+
+export interface Container extends Place {
+  /** Run to its end; what it printed. Throws with its complaints if it fails. */
+  readonly exec: (...command: readonly string[]) => Promise<string>
+  /** Kill its init, and with it all that runs inside; returns when nothing is left. */
+  readonly kill: () => Promise<void>
+}
+
+const childOf = (pid: number): number | undefined => {
+  for (const task of readdirSync(`/proc/${pid}/task`)) {
+    const [first] = readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').trim().split(' ')
+    if (first !== undefined && first !== '') return Number(first)
+  }
+  return undefined
+}
+
+const hasEnded = (child: ChildProcess): boolean => child.exitCode !== null || child.signalCode !== null
+
+export const untilEnded = async (child: ChildProcess): Promise<void> => {
+  if (!hasEnded(child)) await once(child, 'exit')
+}
+
+const runToEnd = async (
+  child: ChildProcessWithoutNullStreams,
+  command: readonly string[],
+): Promise<string> => {
+  child.stdin.end()
+  const [output, complaints] = await Promise.all([text(child.stdout), text(child.stderr), untilEnded(child)])
+  if (child.exitCode !== 0) {
+    throw new Error(`${command.join(' ')}: exit ${child.exitCode ?? child.signalCode}: ${complaints}`)
+  }
+  return output
+}
+
+const argument = (command: readonly string[]): [string, string[]] => {
+  const [program, ...rest] = command
+  if (program === undefined) throw new Error('an empty command')
+  return [program, rest]
+}
+
+export const HOST: Place = {
+  name: 'host',
+  pid: 0,
+  path: inside => inside,
+  spawn: command => spawn(...argument(command)),
+  peers: join(SUPPORT, 'peers'),
+}
+
+/** `unshare`, with the pid that its only child has on the host. `kill` ends that child, and unshare with it. */
+const unshared = async (
+  flags: readonly string[],
+  command: readonly string[],
+): Promise<{ pid: number; kill: () => Promise<void> }> => {
+  const child = spawn('unshare', [...flags, '--pid', '--uts', '--ipc', '--fork', '--kill-child', ...command])
+  const { pid: outer } = child
+  if (outer === undefined) throw new Error('unshare did not start')
+  const complaints: string[] = []
+  let said = ''
+  child.stderr.on('data', (chunk: Buffer) => complaints.push(chunk.toString()))
+  child.stdout.on('data', (chunk: Buffer) => {
+    said += chunk.toString()
+  })
+  await eventually('the container says it is ready', () => {
+    if (hasEnded(child)) throw new Error(`it ended: ${complaints.join('')}`)
+    return said.includes('ready\n')
+  })
+  const pid = childOf(outer)
+  if (pid === undefined) throw new Error('unshare has no child')
+  return {
+    pid,
+    kill: async () => {
+      if (!hasEnded(child)) process.kill(pid, 'SIGKILL')
+      await untilEnded(child)
+    },
+  }
+}
+
+/** `scratch` is a folder of the test's own in which the container may make its mount point. */
+export const startContainer = async (
+  name: string,
+  scratch: string,
+  options: ContainerOptions = {},
+): Promise<Container> => {
+  const style = options.style ?? 'pivot'
+  const mode = options.disk !== undefined ? 'disk' : options.sealed === true ? 'sealed' : 'memory'
+  const root = options.disk ?? join(scratch, `${name}.root`)
+  mkdirSync(root, { recursive: true })
+  const shares = Object.entries(options.shares ?? {}).map(([inside, host]) => `${host}=${inside}`)
+  const { pid, kill } = await unshared(
+    ['--mount'],
+    ['sh', join(SUPPORT, 'container.sh'), root, style, mode, join(SUPPORT, 'peers'), ...shares],
+  )
+  const enter = (command: readonly string[]): ChildProcessWithoutNullStreams =>
+    spawn('nsenter', ['-t', `${pid}`, '-m', '-p', '-u', '-i', '-r', '-w', '--', ...command])
+  return {
+    name,
+    pid,
+    path: inside => `/proc/${pid}/root${inside}`,
+    spawn: enter,
+    peers: '/peers',
+    exec: (...command) => runToEnd(enter(command), command),
+    kill,
+  }
+}
+
+/** A container that shares the host's mount namespace: its paths are the host's, its processes are its own. */
+export const startContainerOnHostRoot = async (name: string): Promise<Container> => {
+  const { pid, kill } = await unshared([], ['sh', '-c', 'echo ready; exec cat >/dev/null'])
+  const enter = (command: readonly string[]): ChildProcessWithoutNullStreams =>
+    spawn('nsenter', ['-t', `${pid}`, '-p', '-u', '-i', '--', ...command])
+  return {
+    ...HOST,
+    name,
+    pid,
+    spawn: enter,
+    exec: (...command) => runToEnd(enter(command), command),
+    kill,
+  }
+}

@@ -1,0 +1,236 @@
+/**
+ * The daemon under test, as a process of its own: its log, its links' states as that log tells them, and what the
+ * kernel says about it. Looks at nothing else of it, so that any implementation of the contract could be put here.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, readSync } from 'node:fs'
+import { StringDecoder } from 'node:string_decoder'
+import { untilEnded } from './container.ts'
+import { eventually } from './eventually.ts'
+import { DAEMON } from './requirements.ts'
+
+export const INTERVAL_MS = 200
+
+export type LogLine = Readonly<Record<string, unknown>>
+
+export interface DaemonOptions {
+  readonly pvCtrl: string
+  /** A file that takes its log: unlike a pipe it can always be written, so that no line is dropped in a burst. */
+  readonly logFile: string
+  /** Give it a pipe that nobody reads instead; then nothing is known of its log. */
+  readonly logUnread?: boolean
+  readonly intervalMs?: number
+  readonly args?: readonly string[]
+  /** Soft and hard limit of open descriptors. */
+  readonly mostDescriptors?: number
+}
+
+export interface Daemon {
+  readonly pid: number
+  readonly log: () => readonly LogLine[]
+  /** The first line, from the start on or from `since` lines on, that satisfies the test. */
+  readonly logged: (
+    what: string,
+    test: (line: LogLine) => boolean,
+    options?: { since?: number; deadlineMs?: number },
+  ) => Promise<LogLine>
+  /** The state a link went to last; `undefined` before its first transition. */
+  readonly stateOf: (link: string) => string | undefined
+  /** Every state the link has been in, in order. */
+  readonly statesOf: (link: string) => readonly string[]
+  readonly isIn: (link: string, state: string) => boolean
+  /** Whether it has ever been in it. */
+  readonly wasIn: (link: string, state: string) => boolean
+  /** Until the link is in that state (`pending` includes `pending.waiting`). */
+  readonly reaches: (link: string, state: string, deadlineMs?: number) => Promise<void>
+  /** Until the link, after its first `seen` states, has come to that state. */
+  readonly reachesAgain: (link: string, state: string, seen: number, deadlineMs?: number) => Promise<void>
+  readonly descriptors: () => readonly string[]
+  /** Bytes of memory that are its own: what grows when something is kept that should not be. */
+  readonly anonymousMemory: () => number
+  readonly signal: (name: NodeJS.Signals) => void
+  readonly isRunning: () => boolean
+  /** Exit code, once it has ended; a signal's name if one ended it. */
+  readonly ended: (deadlineMs?: number) => Promise<number | NodeJS.Signals>
+  /** SIGTERM and its end, which must be a good one. */
+  readonly stop: () => Promise<void>
+  /** What it should never have to say: bugs, and steps of a link that do not follow from each other. */
+  readonly oddities: () => readonly string[]
+  /** The end of its log, to be shown with a failure. */
+  readonly lastWords: () => string
+}
+
+const isObject = (value: unknown): value is LogLine =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+const parseLine = (line: string): LogLine => {
+  try {
+    const parsed: unknown = JSON.parse(line)
+    return isObject(parsed) ? parsed : { unparsed: line }
+  } catch {
+    return { unparsed: line }
+  }
+}
+
+export const isState = (current: string | undefined, wanted: string): boolean =>
+  current === wanted || current?.startsWith(`${wanted}.`) === true
+
+/** The whole line as text: for words that may be in its message or in any of its facts. */
+export const asText = (line: LogLine): string => JSON.stringify(line)
+
+const commandOf = (options: DaemonOptions): readonly [string, readonly string[]] => {
+  const daemon = [
+    DAEMON,
+    'daemon',
+    '--pv-ctrl',
+    options.pvCtrl,
+    '--interval',
+    `${options.intervalMs ?? INTERVAL_MS}`,
+    // Every transition: at `info` the rounds of a retry that fails as before are left out.
+    '--log-level',
+    'debug',
+    ...(options.args ?? []),
+  ]
+  if (options.mostDescriptors === undefined) return [process.execPath, daemon]
+  const limit = `--nofile=${options.mostDescriptors}:${options.mostDescriptors}`
+  return ['prlimit', [limit, process.execPath, ...daemon]]
+}
+
+const hasEnded = (child: ChildProcess): boolean => child.exitCode !== null || child.signalCode !== null
+
+/** Transitions that do not begin where the one before ended. */
+const gapsIn = (log: readonly LogLine[]): readonly string[] => {
+  const last = new Map<string, unknown>()
+  return log.flatMap(line => {
+    const { link, from, to } = line
+    if (typeof link !== 'string' || typeof to !== 'string') return []
+    const before = last.get(link) ?? null
+    last.set(link, to === 'released' ? null : to)
+    return from === before ? [] : [`${link} was ${before}, yet went from ${from} to ${to}`]
+  })
+}
+
+const bugsIn = (log: readonly LogLine[]): readonly string[] =>
+  log.filter(line => line['level'] === 'error' || line['level'] === 'fatal').map(asText)
+
+/** A file that grows, line by line. */
+const following = (path: string): (() => readonly string[]) => {
+  const fd = openSync(path, 'r')
+  const room = Buffer.alloc(64 * 1024)
+  const decoder = new StringDecoder('utf8')
+  let rest = ''
+  return () => {
+    let text = rest
+    for (;;) {
+      const length = readSync(fd, room)
+      if (length === 0) break
+      text += decoder.write(room.subarray(0, length))
+    }
+    const lines = text.split('\n')
+    rest = lines.pop() ?? ''
+    return lines
+  }
+}
+
+export const startDaemon = (options: DaemonOptions): Daemon => {
+  const [program, args] = commandOf(options)
+  const sink = openSync(options.logFile, 'w')
+  const child = spawn(program, args, {
+    stdio: ['ignore', options.logUnread === true ? 'pipe' : sink, 'pipe'],
+  })
+  closeSync(sink)
+  const { pid, stderr } = child
+  if (pid === undefined || stderr === null) throw new Error('the daemon did not start')
+  const newLines = following(options.logFile)
+  const lines: LogLine[] = []
+  const states = new Map<string, string[]>()
+  let complaints = ''
+
+  /** The log as it is now. */
+  const log = (): readonly LogLine[] => {
+    for (const text of newLines()) {
+      const line = parseLine(text)
+      lines.push(line)
+      const { link, to } = line
+      if (typeof link !== 'string' || typeof to !== 'string') continue
+      const known = states.get(link)
+      if (known === undefined) states.set(link, [to])
+      else known.push(to)
+    }
+    return lines
+  }
+  stderr.on('data', (chunk: Buffer) => {
+    complaints += chunk.toString()
+  })
+
+  const statesOf = (link: string): readonly string[] => {
+    log()
+    return states.get(link)?.slice() ?? []
+  }
+  const stateOf = (link: string): string | undefined => statesOf(link).at(-1)
+  const ended = async (deadlineMs = 5000): Promise<number | NodeJS.Signals> => {
+    await eventually('the daemon ends', () => hasEnded(child), deadlineMs)
+    await untilEnded(child)
+    return child.exitCode ?? child.signalCode ?? 'SIGKILL'
+  }
+  const lastWords = (): string => [...log().slice(-40).map(asText), complaints].join('\n')
+
+  return {
+    pid,
+    log,
+    logged: (what, test, { since = 0, deadlineMs } = {}) =>
+      eventually(`the daemon logs ${what}`, () => log().slice(since).find(test), deadlineMs),
+    stateOf,
+    statesOf,
+    isIn: (link, state) => isState(stateOf(link), state),
+    wasIn: (link, state) => statesOf(link).some(each => isState(each, state)),
+    reachesAgain: async (link, state, seen, deadlineMs) => {
+      await eventually(
+        `${link} is ${state} again`,
+        () => {
+          const since = statesOf(link).slice(seen)
+          if (since.some(each => isState(each, state))) return true
+          throw new Error(`it went through ${since.join(', ')}`)
+        },
+        deadlineMs,
+      )
+    },
+    reaches: async (link, state, deadlineMs) => {
+      await eventually(
+        `${link} is ${state}`,
+        () => {
+          if (isState(stateOf(link), state)) return true
+          throw new Error(`it is ${stateOf(link) ?? 'unknown'}`)
+        },
+        deadlineMs,
+      )
+    },
+    descriptors: () =>
+      readdirSync(`/proc/${pid}/fd`).flatMap(fd => {
+        try {
+          return [readlinkSync(`/proc/${pid}/fd/${fd}`)]
+        } catch {
+          return []
+        }
+      }),
+    anonymousMemory: () => {
+      const kilobytes = /^Anonymous:\s+(\d+) kB$/m.exec(
+        readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'),
+      )?.[1]
+      if (kilobytes === undefined) throw new Error('smaps_rollup has no line Anonymous')
+      return Number(kilobytes) * 1024
+    },
+    signal: name => {
+      child.kill(name)
+    },
+    isRunning: () => !hasEnded(child),
+    ended,
+    stop: async () => {
+      child.kill('SIGTERM')
+      const code = await ended()
+      if (code !== 0) throw new Error(`the daemon ended with ${code}`)
+    },
+    oddities: () => [...bugsIn(log()), ...gapsIn(log()), ...(complaints === '' ? [] : [complaints])],
+    lastWords,
+  }
+}

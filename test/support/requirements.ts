@@ -1,0 +1,43 @@
+/**
+ * What the tests in real namespaces need from the machine.
+ * On a laptop a test that cannot run is skipped and says why; where CI=true it fails, so that nothing is missed in silence.
+ */
+import { accessSync, constants, existsSync } from 'node:fs'
+import type { TestContext } from 'node:test'
+
+export const PYTHON = '/usr/bin/python3'
+export const DAEMON = 'dist/pv-xconnect.js'
+
+const TOOLS = ['unshare', 'nsenter', 'mount', 'umount', 'pivot_root', 'chroot', 'prlimit']
+const TOOL_FOLDERS = ['/usr/sbin', '/usr/bin', '/sbin', '/bin']
+
+const isExecutable = (path: string): boolean => {
+  try {
+    accessSync(path, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
+const isInstalled = (tool: string): boolean => TOOL_FOLDERS.some(folder => isExecutable(`${folder}/${tool}`))
+
+/** What keeps these tests from running here, in words; `undefined` if nothing does. */
+const obstacle = (): string | undefined => {
+  if (process.platform !== 'linux') return 'needs Linux'
+  if (process.geteuid?.() !== 0) return 'needs root: containers are made with namespaces of their own'
+  const missing = TOOLS.filter(tool => !isInstalled(tool))
+  if (missing.length > 0) return `needs ${missing.join(', ')} (util-linux, coreutils)`
+  if (!isExecutable(PYTHON)) return `needs ${PYTHON} (Debian: apt-get install python3)`
+  if (!existsSync(DAEMON)) return `needs ${DAEMON} (npm run build)`
+  return undefined
+}
+
+/** Whether the test may go on. If not it has been skipped, or on a build machine it has failed. */
+export const canRunHere = (t: TestContext): boolean => {
+  const reason = obstacle()
+  if (reason === undefined) return true
+  if (process.env['CI'] === 'true') throw new Error(`a build machine must be able to run this: ${reason}`)
+  t.skip(reason)
+  return false
+}

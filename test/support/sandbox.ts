@@ -1,0 +1,40 @@
+/** A process in a mount namespace of its own, with a tmpfs that nobody else sees: the least that a container is. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { pid } from './builders.ts'
+import { eventually } from './eventually.ts'
+
+export interface Sandbox {
+  readonly pid: ReturnType<typeof pid>
+  /** Returns when it is gone. */
+  kill(): Promise<void>
+}
+
+const stop = async (child: ChildProcess): Promise<void> => {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  const gone = once(child, 'exit')
+  child.kill('SIGKILL')
+  await gone
+}
+
+const ready = async (command: string, args: readonly string[]): Promise<Sandbox> => {
+  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] })
+  let said = ''
+  child.stdout.on('data', (chunk: Buffer) => {
+    said += chunk.toString()
+  })
+  await eventually(`${command} is ready`, () => said.includes('ready\n'))
+  return { pid: pid(child.pid ?? -1), kill: () => stop(child) }
+}
+
+/** A plain child of ours, in our namespaces. It ends with its standard input, so never after the test. */
+export const startProcess = (): Promise<Sandbox> => ready('sh', ['-c', 'echo ready; exec cat >/dev/null'])
+
+/** `setup` is shell, run in the new namespace before it is ready; a tmpfs is on /tmp by then. */
+export const startSandbox = (setup = ':'): Promise<Sandbox> =>
+  ready('unshare', [
+    '--mount',
+    'sh',
+    '-ec',
+    `mount -t tmpfs -o mode=1777 own /tmp; ${setup}; echo ready; exec cat >/dev/null`,
+  ])

@@ -1,0 +1,278 @@
+/**
+ * One end-to-end test: a stand-in pv-ctrl, the daemon, and whatever containers and peers the test asks for.
+ * Everything is taken down whatever happens, and a test also proves three things about the daemon: with an empty graph
+ * no link is left, it holds as many descriptors as when it started, and SIGTERM ends it with 0. (Where the daemon does
+ * not read the graph by itself, only the last.)
+ */
+import assert from 'node:assert/strict'
+import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { type Container, type ContainerOptions, HOST, type Place, startContainer } from './container.ts'
+import { type Daemon, type DaemonOptions, INTERVAL_MS, startDaemon } from './daemon.ts'
+import { eventually } from './eventually.ts'
+import { type Kind, type Peer, type Service, type Serving, startPeer } from './peer.ts'
+import { type Entry, type PvCtrl, pvCtrlAt } from './pv-ctrl.ts'
+import { canRunHere } from './requirements.ts'
+
+export interface ScenarioOptions extends Omit<DaemonOptions, 'pvCtrl' | 'logFile'> {
+  /** `later`: the test calls `ctrl.listen()` itself. */
+  readonly pvCtrl?: 'now' | 'later'
+  readonly timeoutMs?: number
+}
+
+export interface World {
+  /** A folder of this test's own on the host. */
+  readonly scratch: string
+  readonly ctrl: PvCtrl
+  readonly daemon: Daemon
+  readonly container: (name: string, options?: ContainerOptions) => Promise<Container>
+  /** Kept with the others, to be killed at the end. */
+  readonly adopt: (container: Container) => Container
+  readonly peer: (place: Place) => Promise<Peer>
+}
+
+/** Descriptors by kind: the numbers of sockets and pipes are never the same. */
+const kindsOf = (descriptors: readonly string[]): Readonly<Record<string, number>> => {
+  const kinds: Record<string, number> = {}
+  for (const each of descriptors) {
+    const kind = each.replace(/:\[\d+\]$/, '')
+    kinds[kind] = (kinds[kind] ?? 0) + 1
+  }
+  return kinds
+}
+
+/**
+ * What it may keep: opened once, at its first entry into a namespace, to find its way home (the namespace, its root, its
+ * folder); and 16 idle pairs of pipes for the next large transfers.
+ */
+const MAY_KEEP: Readonly<Record<string, number>> = { mnt: 1, '/': 1, [process.cwd()]: 1, pipe: 32 }
+
+/** What `now` has more than `before`, by kind. */
+const grown = (before: readonly string[], now: readonly string[]): readonly string[] => {
+  const had = kindsOf(before)
+  return Object.entries(kindsOf(now))
+    .filter(([kind, count]) => count > (had[kind] ?? 0) + (MAY_KEEP[kind] ?? 0))
+    .map(([kind, count]) => `${kind}: ${had[kind] ?? 0} at first, ${count} now`)
+}
+
+/** The least it holds between two reads of the graph, so that no read's own connection is counted. */
+const idleDescriptors = async (daemon: Daemon, ctrl: PvCtrl): Promise<readonly string[]> => {
+  let least: readonly string[] | undefined
+  await eventually('the daemon asks pv-ctrl', () => ctrl.asked() > 0)
+  const goal = ctrl.asked() + 1
+  daemon.signal('SIGHUP')
+  await eventually('the daemon asks pv-ctrl again', () => {
+    const now = daemon.descriptors()
+    if (least === undefined || now.length < least.length) least = now
+    return ctrl.asked() >= goal
+  })
+  return least ?? daemon.descriptors()
+}
+
+const nothingIsLeft = async (daemon: Daemon, ctrl: PvCtrl, idle: readonly string[]): Promise<void> => {
+  ctrl.serve([])
+  daemon.signal('SIGHUP')
+  const links = new Set(
+    daemon.log().flatMap(line => (typeof line['link'] === 'string' ? [line['link']] : [])),
+  )
+  await eventually('every link is released', () => {
+    const left = [...links].filter(
+      link => daemon.stateOf(link) !== undefined && !daemon.isIn(link, 'released'),
+    )
+    if (left.length === 0) return true
+    throw new Error(`left: ${left.map(link => `${link} ${daemon.stateOf(link)}`).join(', ')}`)
+  })
+  await eventually('the daemon holds as many descriptors as at its start', () => {
+    const more = grown(idle, daemon.descriptors())
+    if (more.length === 0) return true
+    throw new Error(more.join('; '))
+  })
+}
+
+const run = async (
+  options: ScenarioOptions,
+  t: TestContext,
+  body: (world: World) => Promise<void>,
+): Promise<void> => {
+  const scratch = mkdtempSync(join(tmpdir(), 'pvx-e2e-'))
+  const ctrl = pvCtrlAt(join(scratch, 'pv-ctrl'))
+  const containers: Container[] = []
+  const peers: Peer[] = []
+  const adopt = (container: Container): Container => {
+    containers.push(container)
+    return container
+  }
+  if (options.pvCtrl !== 'later') await ctrl.listen()
+  const daemon = startDaemon({ ...options, pvCtrl: ctrl.path, logFile: join(scratch, 'log') })
+  const polls = options.pvCtrl !== 'later' && (options.intervalMs ?? INTERVAL_MS) <= INTERVAL_MS
+  try {
+    const idle = polls ? await idleDescriptors(daemon, ctrl) : undefined
+    if (options.pvCtrl !== 'later') await eventually('the daemon has started', () => ctrl.asked() > 0)
+    await body({
+      scratch,
+      ctrl,
+      daemon,
+      adopt,
+      container: async (name, how) => adopt(await startContainer(name, scratch, how)),
+      peer: async place => {
+        const peer = await startPeer(place)
+        peers.push(peer)
+        return peer
+      },
+    })
+    assert.deepEqual(daemon.oddities(), [])
+    if (daemon.isRunning()) {
+      if (idle !== undefined) await nothingIsLeft(daemon, ctrl, idle)
+      await daemon.stop()
+      assert.deepEqual(daemon.oddities(), [])
+    }
+  } catch (failure) {
+    t.diagnostic(`the daemon's last words:\n${daemon.lastWords()}`)
+    throw failure
+  } finally {
+    if (daemon.isRunning()) daemon.signal('SIGKILL')
+    await daemon.ended()
+    await Promise.all(peers.map(peer => peer.kill()))
+    await Promise.all(containers.map(container => container.kill()))
+    await ctrl.stop()
+    rmSync(scratch, { recursive: true, force: true })
+  }
+}
+
+/** A test in real containers. `options` are the daemon's. */
+export const scenario = (
+  name: string,
+  body: (world: World) => Promise<void>,
+  options: ScenarioOptions = {},
+): void => {
+  test(name, { timeout: options.timeoutMs ?? 60_000 }, async t => {
+    if (canRunHere(t)) await run(options, t, body)
+  })
+}
+
+export interface LinkWanted {
+  readonly name?: string
+  readonly type?: string
+  readonly consumer: Place
+  /** `null`: Pantavisor knows of none. */
+  readonly provider: Place | null
+  readonly socket?: string
+  readonly target?: string
+  readonly role?: string
+  readonly interface?: string
+}
+
+export const SOCKET = '/run/svc/raw.sock'
+export const TARGET = '/run/pvx/raw.sock'
+
+/** A graph's entry for a link between two places. */
+export const entryFor = (wanted: LinkWanted): Entry => ({
+  type: wanted.type ?? 'unix',
+  name: wanted.name ?? 'raw',
+  consumer: wanted.consumer.name,
+  consumer_pid: wanted.consumer.pid,
+  provider: wanted.provider?.name ?? 'svc',
+  provider_pid: wanted.provider?.pid ?? -1,
+  role: wanted.role ?? 'any',
+  interface: wanted.interface ?? 'unix',
+  socket: wanted.socket ?? SOCKET,
+  target: wanted.target ?? TARGET,
+})
+
+/** How the daemon names the link of an entry. */
+export const keyOf = (entry: Entry): string => `${entry['consumer']}/${entry['name']}@${entry['target']}`
+
+export interface Pair {
+  readonly app: Container
+  readonly svc: Container
+  readonly consumer: Peer
+  readonly provider: Peer
+  readonly entry: Entry
+  readonly link: string
+}
+
+export interface PairOptions extends Serving {
+  readonly kind?: Kind
+  /** What the provider does with connections; absent: nothing, the test accepts them itself. */
+  readonly service?: Service
+  readonly socket?: string
+  readonly target?: string
+  readonly interface?: string
+  readonly app?: ContainerOptions
+  readonly svc?: ContainerOptions
+}
+
+const servingOf = ({ label, size }: PairOptions): Serving => ({
+  ...(label === undefined ? {} : { label }),
+  ...(size === undefined ? {} : { size }),
+})
+
+/** Two containers, `app` and `svc`, a peer in each, the provider listening (as `door`), the link up. */
+export const connectedPair = async (world: World, options: PairOptions = {}): Promise<Pair> => {
+  const pair = await unconnectedPair(world, options)
+  const { provider, entry, link } = pair
+  await provider.listen('door', options.socket ?? SOCKET, { kind: options.kind ?? 'stream' })
+  if (options.service !== undefined) await provider.serve('door', options.service, servingOf(options))
+  world.ctrl.serve([entry])
+  world.daemon.signal('SIGHUP')
+  await world.daemon.reaches(link, 'mediating')
+  return pair
+}
+
+/** The same two, before anybody listens and before the graph has the link. */
+export const unconnectedPair = async (world: World, options: PairOptions = {}): Promise<Pair> => {
+  const [app, svc] = await Promise.all([
+    world.container('app', options.app),
+    world.container('svc', options.svc),
+  ])
+  const [consumer, provider] = await Promise.all([world.peer(app), world.peer(svc)])
+  const entry = entryFor({
+    consumer: app,
+    provider: svc,
+    ...(options.socket === undefined ? {} : { socket: options.socket }),
+    ...(options.target === undefined ? {} : { target: options.target }),
+    ...(options.interface === undefined ? {} : { interface: options.interface }),
+  })
+  return { app, svc, consumer, provider, entry, link: keyOf(entry) }
+}
+
+/** The pair with one connection, called `line` at both ends, that the test leads itself. */
+export const connectedLine = async (world: World, options: PairOptions = {}): Promise<Pair> => {
+  const pair = await connectedPair(world, options)
+  await openLine(pair, 'line', options)
+  return pair
+}
+
+export const openLine = async (
+  { consumer, provider }: Pair,
+  name: string,
+  { kind = 'stream', target = TARGET }: PairOptions = {},
+): Promise<void> => {
+  const accepted = provider.accept('door', name)
+  await consumer.connect(name, target, { kind, ...(kind === 'seqpacket' ? { sendBuffer: 4_000_000 } : {}) })
+  await accepted
+}
+
+export const exists = (path: string): boolean => existsSync(path)
+
+/** What tells a planted socket from one planted in its place later. */
+export const inodeOf = (path: string): string => {
+  const status = statSync(path, { bigint: true })
+  return `${status.dev}:${status.ino}`
+}
+
+/** Connect as `name`, say something, and hear exactly that. */
+export const echoes = async (peer: Peer, name: string, target = TARGET): Promise<void> => {
+  await peer.connect(name, target)
+  await stillEchoes(peer, name)
+}
+
+export const stillEchoes = async (peer: Peer, name: string): Promise<void> => {
+  const said = `${name} says hello`
+  await peer.send(name, said)
+  assert.equal((await peer.readExactly(name, said.length)).text, said)
+}
+
+export { HOST }
