@@ -66,6 +66,7 @@ export const runDaemon = async (config: DaemonConfig): Promise<number> => {
   const host = createLinuxToolbox({
     reactor,
     limits: config.limits,
+    log,
     logFor: link => log.child({ link: keyOf(link) }),
   })
   const controller = createController({

@@ -10,7 +10,7 @@ import { POLLIN, SYS } from './constants.ts'
 import { c } from './declarations.ts'
 import { lastError } from './errno.ts'
 import { type BorrowedFd, OwnedFd } from './fd.ts'
-import { openDirectory, openForReading } from './files.ts'
+import { openDirectory, openForReading, sameFile, statusOf } from './files.ts'
 import { NativeBlock } from './memory.ts'
 import { POLLFD } from './structs.ts'
 
@@ -103,4 +103,24 @@ export const openProcess = (pid: Pid): E.Either<SyscallError, ProcessHandle> => 
     mountNamespace: mountNamespace.right,
     owner: owner.right,
   })
+}
+
+/** Whether a process has our own root directory and mount namespace. */
+export const seesTheHost = ({ root, mountNamespace }: ProcessHandle): boolean => {
+  if (mountNamespace === undefined) return true
+  const ownRoot = openDirectory('/')
+  const ownNamespace = openForReading('/proc/self/ns/mnt')
+  const same =
+    E.isRight(ownRoot) &&
+    E.isRight(ownNamespace) &&
+    isSame(root, ownRoot.right) &&
+    isSame(mountNamespace, ownNamespace.right)
+  if (E.isRight(ownRoot)) ownRoot.right.close()
+  if (E.isRight(ownNamespace)) ownNamespace.right.close()
+  return same
+}
+
+const isSame = (a: OwnedFd, b: OwnedFd): boolean => {
+  const [first, second] = [statusOf(a.borrowed, 'process'), statusOf(b.borrowed, 'daemon')]
+  return E.isRight(first) && E.isRight(second) && sameFile(first.right, second.right)
 }

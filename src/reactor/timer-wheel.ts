@@ -86,7 +86,11 @@ export const createTimerWheel = (base: Clock, fault: (error: unknown) => void): 
     },
     clearTimeout: id => {
       const timer = id as Timer | undefined
-      if (timer !== undefined && slots[timer.slot]?.delete(timer)) size -= 1
+      if (timer === undefined || !slots[timer.slot]?.delete(timer)) return
+      size -= 1
+      if (size > 0 || armed === undefined) return
+      base.clearTimeout(armed.id)
+      armed = undefined
     },
   }
 }

@@ -4,7 +4,7 @@
  */
 import { E } from '../fp.ts'
 import { Readiness } from '../kernel/epoll.ts'
-import { closeProcess, openHost, openProcess, type ProcessHandle } from '../kernel/process.ts'
+import { closeProcess, openHost, openProcess, type ProcessHandle, seesTheHost } from '../kernel/process.ts'
 import type { InjectError, SyscallError } from '../model/errors.ts'
 import { HOST, type Pid } from '../model/identity.ts'
 import type { Reactor, Watch } from '../reactor/contract.ts'
@@ -33,7 +33,14 @@ export interface Containers {
   close(): void
 }
 
-export const createContainers = (reactor: Reactor, onExit: (pid: Pid) => void): Containers => {
+export interface ContainersOptions {
+  readonly reactor: Reactor
+  readonly onExit: (pid: Pid) => void
+  /** A process of the graph sees what the host sees: a reused pid of a stale graph, or a container without a wall. */
+  readonly onNoContainer: (pid: Pid) => void
+}
+
+export const createContainers = ({ reactor, onExit, onNoContainer }: ContainersOptions): Containers => {
   const current = new Map<Pid, Container>()
 
   const dispose = (container: Container): void => {
@@ -67,6 +74,7 @@ export const createContainers = (reactor: Reactor, onExit: (pid: Pid) => void): 
       })
     }
     current.set(pid, container)
+    if (pid !== HOST && seesTheHost(handle.right)) onNoContainer(pid)
     return E.right(container)
   }
 

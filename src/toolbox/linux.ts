@@ -52,6 +52,8 @@ interface Live {
 export interface LinuxToolboxOptions {
   readonly reactor: Reactor
   readonly limits: Limits
+  /** For what concerns no single link. */
+  readonly log: LinkLog
   readonly logFor: (link: Link) => LinkLog
 }
 
@@ -64,7 +66,7 @@ const abstractAddress = (field: string, value: string): InjectError => ({
   reason: 'abstract sockets are not carried by this version',
 })
 
-export const createLinuxToolbox = ({ reactor, limits, logFor }: LinuxToolboxOptions): ToolboxHost => {
+export const createLinuxToolbox = ({ reactor, limits, log, logFor }: LinuxToolboxOptions): ToolboxHost => {
   const plane: DataPlane = {
     reactor,
     pipes: new PipePool(IDLE_PIPES),
@@ -78,7 +80,11 @@ export const createLinuxToolbox = ({ reactor, limits, logFor }: LinuxToolboxOpti
   let draining = false
   let nextId = 1
 
-  const containers = createContainers(reactor, pid => tell({ _tag: 'ProcessExited', pid }))
+  const containers = createContainers({
+    reactor,
+    onExit: pid => tell({ _tag: 'ProcessExited', pid }),
+    onNoContainer: pid => log.warn({ containerPid: pid }, 'a process of the graph is not in a container'),
+  })
 
   const nodeKey = (node: { readonly device: string; readonly inode: string }): string =>
     `${node.device}/${node.inode}`
@@ -274,16 +280,16 @@ export const createLinuxToolbox = ({ reactor, limits, logFor }: LinuxToolboxOpti
   }
 
   const toolboxFor = (link: Link): Toolbox => {
-    const log = logFor(link)
+    const linkLog = logFor(link)
     // The work is synchronous; the task form is the contract's, because other toolboxes may have to wait.
     const task =
       <A>(work: () => E.Either<InjectError, A>): TE.TaskEither<InjectError, A> =>
       async () =>
         work()
     return {
-      log,
-      injectSocket: (request, kept) => task(() => inject(link, log, request, kept)),
-      retargetSocket: (mediation, provider) => task(() => retarget(link, log, mediation, provider)),
+      log: linkLog,
+      injectSocket: (request, kept) => task(() => inject(link, linkLog, request, kept)),
+      retargetSocket: (mediation, provider) => task(() => retarget(link, linkLog, mediation, provider)),
       withdraw: mediation => () => withdraw(mediation),
     }
   }

@@ -128,7 +128,16 @@ export class ProviderDialer implements Dialer {
     this.#serve()
   }
 
-  dial(_identity: DialIdentity, kind: SocketKind, done: (result: OwnedFd | DialError) => void): CancelDial {
+  dial(identity: DialIdentity, kind: SocketKind, done: (result: OwnedFd | DialError) => void): CancelDial {
+    if (identity !== 'daemon') {
+      // Dialling as ourselves instead would give the provider an identity that nobody assigned.
+      this.#options.log.error(
+        { uid: identity.uid },
+        'dialling as another user is not supported by this version',
+      )
+      done('refused')
+      return () => undefined
+    }
     const waiter: Waiter = { kind, done, deadline: this.#options.clock.now() + this.#options.graceMs }
     this.#waiters.push(waiter)
     // In line behind those who came before; the first of the line tries now.
