@@ -7,6 +7,7 @@ import { Io } from '../../src/kernel/errno.ts'
 import type { BorrowedFd, OwnedFd } from '../../src/kernel/fd.ts'
 import {
   addCopy,
+  addInput,
   beginParts,
   growInput,
   inputBytes,
@@ -16,6 +17,7 @@ import {
   receiveWithRights,
   sendPartsTo,
   shrinkInput,
+  stageInput,
 } from '../../src/kernel/message.ts'
 import { endWriting, openSocketPair, receiveCredentials } from '../../src/kernel/socket.ts'
 import { PipePool } from '../../src/kernel/splice.ts'
@@ -77,15 +79,25 @@ export class Wire {
     return sendPartsTo(this.fd, fds)
   }
 
+  /** One packet of any size, as far as the socket's send buffer allows. */
+  sendLarge(bytes: Uint8Array): number {
+    stageInput(bytes)
+    beginParts()
+    addInput(0, bytes.length)
+    const n = sendPartsTo(this.fd, [])
+    shrinkInput()
+    return n
+  }
+
   /** All of it, however often the socket says to wait. */
   async sendAll(bytes: Uint8Array | string, fds: readonly number[] = []): Promise<void> {
     let rest = typeof bytes === 'string' ? Buffer.from(bytes) : bytes
-    let with_ = fds
+    let left = fds
     while (rest.length > 0) {
-      const n = this.send(rest.subarray(0, 128 * 1024), with_)
+      const n = this.send(rest.subarray(0, 128 * 1024), left)
       if (n > 0) {
         rest = rest.subarray(n)
-        with_ = []
+        left = []
       } else if (n === Io.again || n === Io.busy) await turn()
       else throw new Error(`send failed: ${n}`)
     }
