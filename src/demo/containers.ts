@@ -3,6 +3,7 @@ import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import type { PeerEvent } from './peers.ts'
+import { programFile } from './program.ts'
 
 type EventOf<K extends PeerEvent['event']> = Extract<PeerEvent, { readonly event: K }>
 
@@ -24,20 +25,20 @@ export class DemoContainer {
 
   async start(): Promise<EventOf<'ready'>> {
     mkdirSync(this.#root, { recursive: true })
-    const script = process.argv[1] ?? ''
     this.#events = []
-    this.#process = spawn(process.execPath, [
-      script,
-      'demo',
-      'inside',
-      'make',
-      this.name,
-      this.#root,
-      this.#role,
-    ])
+    // In a process group of its own: Ctrl-C is for the demo, which ends its containers in order.
+    this.#process = spawn(
+      process.execPath,
+      [programFile(), 'demo', 'inside', 'make', this.name, this.#root, this.#role],
+      { detached: true },
+    )
     this.#process.stderr.pipe(process.stderr)
     createInterface({ input: this.#process.stdout }).on('line', line => {
       this.#events.push(JSON.parse(line) as PeerEvent)
+      this.#wake()
+    })
+    this.#process.once('exit', code => {
+      this.#events.push({ event: 'failed', why: `ended with ${code}` })
       this.#wake()
     })
     const made = await this.next('container')
@@ -75,14 +76,17 @@ export class DemoContainer {
     this.#process?.stdin.write(`${line}\n`)
   }
 
-  /** SIGKILL to its pid 1, which takes the whole container with it. */
+  /** SIGKILL to its pid 1, which takes the whole container with it; or to its maker, if it is not made yet. */
   async kill(): Promise<void> {
     const child = this.#process
-    if (child === undefined || this.pid < 0) return
-    const ended = new Promise(resolve => child.once('close', resolve))
-    process.kill(this.pid, 'SIGKILL')
+    const pid = this.pid
     this.pid = -1
     this.#process = undefined
+    // One that has ended has given its number back.
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
+    const ended = new Promise(resolve => child.once('close', resolve))
+    if (pid < 0) child.kill('SIGKILL')
+    else process.kill(pid, 'SIGKILL')
     await ended
   }
 }

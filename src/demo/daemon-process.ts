@@ -1,6 +1,7 @@
 /** The real daemon as a child process of the demo, and its log as a stream of link transitions. */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
+import { programFile } from './program.ts'
 
 /** One line of the daemon's log that tells of a link. */
 export interface LinkMoved {
@@ -24,14 +25,12 @@ export class DaemonProcess {
 
   constructor(pvCtrl: string, onMoved: (moved: LinkMoved) => void) {
     this.#onMoved = onMoved
-    this.#process = spawn(process.execPath, [
-      process.argv[1] ?? '',
-      'daemon',
-      '--pv-ctrl',
-      pvCtrl,
-      '--interval',
-      '200',
-    ])
+    // In a process group of its own: Ctrl-C is for the demo, which ends its daemon with SIGTERM.
+    this.#process = spawn(
+      process.execPath,
+      [programFile(), 'daemon', '--pv-ctrl', pvCtrl, '--interval', '200'],
+      { detached: true },
+    )
     this.#process.stderr.pipe(process.stderr)
     this.exited = new Promise(resolve => this.#process.once('exit', resolve))
     createInterface({ input: this.#process.stdout }).on('line', line => {
@@ -54,6 +53,8 @@ export class DaemonProcess {
         () => reject(new Error(`the link did not come to ${states.join(' or ')} in time`)),
         10_000,
       )
+      // The children keep the process alive; a wait that was given up must not.
+      timer.unref()
       this.#waiting.push({
         reached: moved => states.includes(moved.to),
         resolve: () => {

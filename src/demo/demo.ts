@@ -173,13 +173,13 @@ It runs on, until Ctrl-C. To play with it:
 `
 }
 
-const keepRunning = async (stage: Stage, terminal: Terminal): Promise<void> => {
+const keepRunning = async (stage: Stage, terminal: Terminal, stopped: Promise<unknown>): Promise<void> => {
   stage.linked = true
   const file = join(stage.folder, 'graph.json')
   writeFileSync(`${file}.new`, graphOf(stage))
   renameSync(`${file}.new`, file)
   terminal.out(invitation(stage))
-  await terminal.stopAsked()
+  await stopped
 }
 
 /** Play the demo; `keep` leaves it running until it is told to end. 0: all went as it should. */
@@ -194,12 +194,17 @@ export const runDemo = async (keep: boolean, terminal: Terminal): Promise<ExitCo
   const stage = await setStage()
   let daemon: DaemonProcess | undefined
   let failure: unknown
+  const stopped = terminal.stopAsked()
+  const interrupted = stopped.then(signal => Promise.reject(new Error(`interrupted by ${signal}`)))
   try {
-    await play(stage, screen, () => {
+    const played = play(stage, screen, () => {
       daemon = new DaemonProcess(stage.pvCtrl, screen.moved)
       return daemon
     })
-    if (keep) await keepRunning(stage, terminal)
+    // Interrupted, the play runs into the stage being struck under it; what it says then is of no interest.
+    played.catch(() => undefined)
+    await Promise.race([played, interrupted])
+    if (keep) await keepRunning(stage, terminal, stopped)
     screen.step('The daemon is told to end, the containers are removed.')
   } catch (error) {
     failure = error

@@ -17,6 +17,7 @@ import {
 } from '../kernel/container.ts'
 import { describeError, type SyscallError } from '../model/errors.ts'
 import { runConsumer, runProvider } from './peers.ts'
+import { programFile } from './program.ts'
 
 /** What a Node program needs to start, shown to the container read-only. */
 const SYSTEM = ['/usr', '/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32', '/etc']
@@ -55,7 +56,7 @@ const makeRoot = (root: string, script: string): void => {
 
 /** Make the container and run its pid 1, with which it ends; says that one's pid, as the host counts, on standard output. */
 const makeContainer = (name: string, root: string, role: string): Promise<number> => {
-  const script = process.argv[1] ?? ''
+  const script = programFile()
   must(unshareContainer())
   must(makeMountsPrivate())
   must(setHostName(name))
