@@ -78,8 +78,15 @@ export const isState = (current: string | undefined, wanted: string): boolean =>
 /** The whole line as text: for words that may be in its message or in any of its facts. */
 export const asText = (line: LogLine): string => JSON.stringify(line)
 
-const commandOf = (options: DaemonOptions): readonly [string, readonly string[]] => {
-  const daemon = [
+/** The kernel ends it should the test be killed: a daemon left running would go on in whatever comes next. */
+const OUTLIVES_NOBODY = ['setpriv', '--pdeathsig', 'KILL', '--']
+
+const commandOf = (options: DaemonOptions): readonly string[] => {
+  const limit = options.mostDescriptors
+  return [
+    ...OUTLIVES_NOBODY,
+    ...(limit === undefined ? [] : ['prlimit', `--nofile=${limit}:${limit}`]),
+    process.execPath,
     DAEMON,
     'daemon',
     '--pv-ctrl',
@@ -91,9 +98,6 @@ const commandOf = (options: DaemonOptions): readonly [string, readonly string[]]
     'debug',
     ...(options.args ?? []),
   ]
-  if (options.mostDescriptors === undefined) return [process.execPath, daemon]
-  const limit = `--nofile=${options.mostDescriptors}:${options.mostDescriptors}`
-  return ['prlimit', [limit, process.execPath, ...daemon]]
 }
 
 const hasEnded = (child: ChildProcess): boolean => child.exitCode !== null || child.signalCode !== null
@@ -133,7 +137,7 @@ const following = (path: string): (() => readonly string[]) => {
 }
 
 export const startDaemon = (options: DaemonOptions): Daemon => {
-  const [program, args] = commandOf(options)
+  const [program = '', ...args] = commandOf(options)
   const sink = openSync(options.logFile, 'w')
   const child = spawn(program, args, {
     stdio: ['ignore', options.logUnread === true ? 'pipe' : sink, 'pipe'],

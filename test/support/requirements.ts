@@ -8,7 +8,7 @@ import type { TestContext } from 'node:test'
 export const PYTHON = '/usr/bin/python3'
 export const DAEMON = 'dist/pv-xconnect.js'
 
-const TOOLS = ['unshare', 'nsenter', 'mount', 'umount', 'pivot_root', 'chroot', 'prlimit']
+const TOOLS = ['unshare', 'nsenter', 'mount', 'umount', 'pivot_root', 'chroot', 'prlimit', 'setpriv']
 const TOOL_FOLDERS = ['/usr/sbin', '/usr/bin', '/sbin', '/bin']
 
 const isExecutable = (path: string): boolean => {
