@@ -141,7 +141,7 @@ export const createController = (options: ControllerOptions): Controller => {
   const exited = new Set<Pid>()
 
   const onAttention = (why: Attention): void => {
-    if (why._tag === 'TargetChanged') {
+    if (why._tag !== 'ProcessExited') {
       void trigger.ask('target-changed')
       return
     }

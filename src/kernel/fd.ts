@@ -41,9 +41,15 @@ export class OwnedFd {
   }
 }
 
+/** Count descriptors that a message has brought: whoever took them closes each with `closeRaw`. */
+export const noteReceived = (count: number): void => {
+  ownedCount += count
+}
+
 /** Close a descriptor that never had an owner object: one that arrived in a message. */
 export const closeRaw = (fd: number): void => {
   c.close(fd)
+  ownedCount -= 1
 }
 
 // Node raises the soft limit to the hard one before any JavaScript runs, so it is read once and never set.
@@ -56,8 +62,18 @@ const readLimit = (): number => {
   return answer < 0 ? Number.MAX_SAFE_INTEGER : soft
 }
 
-const limit = readLimit()
+/** RLIMIT_NOFILE: descriptors this process may have open. */
+export const descriptorLimit = readLimit()
 let counted: { readonly total: number; readonly owned: number } | undefined
+
+const countOpen = (): number | undefined => {
+  try {
+    return readdirSync('/proc/self/fd').length
+  } catch (error) {
+    // The table is so full that not even this could be opened; without /proc, our own count has to do.
+    return (error as NodeJS.ErrnoException).code === 'EMFILE' ? undefined : ownedCount
+  }
+}
 
 /**
  * How many descriptors can still be opened, within a few: those of our own are counted exactly, Node's by a look at
@@ -65,9 +81,11 @@ let counted: { readonly total: number; readonly owned: number } | undefined
  */
 export const freeDescriptors = (enough: number): number => {
   if (counted !== undefined) {
-    const free = limit - (counted.total + ownedCount - counted.owned)
+    const free = descriptorLimit - (counted.total + ownedCount - counted.owned)
     if (free >= enough + 32) return free
   }
-  counted = { total: readdirSync('/proc/self/fd').length, owned: ownedCount }
-  return limit - counted.total
+  const total = countOpen()
+  if (total === undefined) return 0
+  counted = { total, owned: ownedCount }
+  return descriptorLimit - total
 }

@@ -19,7 +19,7 @@ import {
 } from './constants.ts'
 import { c, NULL } from './declarations.ts'
 import { Io, ioFailure } from './errno.ts'
-import { type BorrowedFd, closeRaw } from './fd.ts'
+import { type BorrowedFd, closeRaw, noteReceived } from './fd.ts'
 import { type Address, getWord, NativeBlock, setWord } from './memory.ts'
 import { alignControl, CMSGHDR, IOVEC, MSGHDR } from './structs.ts'
 
@@ -115,6 +115,7 @@ const takeControl = (): void => {
     }
     at += alignControl(length)
   }
+  noteReceived(received.fdCount)
 }
 
 const receiveMessage = (fd: BorrowedFd, flags: number): number => {
@@ -175,8 +176,8 @@ export const nextPacketBytes = (fd: BorrowedFd): number => {
  * the last byte of the room is unmapped, so copying that message faults and the kernel puts it back.
  * `Io.fault`: nothing stands in front of it.
  */
-export const receiveUpToRights = (fd: BorrowedFd, end: number): number => {
-  setReceive(input.at(0), end - 1, CONTROL_BYTES)
+export const receiveUpToRights = (fd: BorrowedFd, at: number, end: number): number => {
+  setReceive(input.at(at), end - 1, CONTROL_BYTES)
   setWord(receiveParts.data, IOVEC.size + IOVEC.base, UNMAPPED)
   setWord(receiveParts.data, IOVEC.size + IOVEC.length, 1)
   setWord(receiveHeader.data, MSGHDR.partCount, 2)

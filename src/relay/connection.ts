@@ -83,6 +83,8 @@ export class Connection {
   readonly #consumer: Half
   #provider: Half | undefined
   #cancelDial: CancelDial | undefined
+  /** The end of what goes to the provider was known before it was reached. */
+  #endsProvider = false
   #closed = false
   #lastMoved = 0
   #linger: unknown
@@ -150,6 +152,7 @@ export class Connection {
   #adopt(result: OwnedFd | DialError): void {
     if (result instanceof OwnedFd) {
       this.#provider = new Half(this, 'provider', result, this.#flow.outboxFor('provider', result.borrowed))
+      this.#provider.ending = this.#endsProvider
       this.#flow.dialled(undefined)
       if (this.#closed) return
       this.#flush(this.#provider)
@@ -274,14 +277,14 @@ export class Connection {
     if (!half.inputOpen) return
     half.inputOpen = false
     if (!this.#flow.passesEnd(half.side, half.hungUp)) return
-    const other = this.#other(half)
-    if (other !== undefined) other.ending = true
+    this.endWrite(half === this.#consumer ? 'provider' : 'consumer')
   }
 
   /** Half-close a side once what waits for it has been written. */
   endWrite(side: Side): void {
     const half = this.half(side)
     if (half !== undefined) half.ending = true
+    else this.#endsProvider = true
   }
 
   /** Bring watches, half-closes and the end of it all in line with the state. Idempotent. */

@@ -1,20 +1,20 @@
 /** Reading SEQPACKET: one packet at a time, boundaries, descriptors and empty packets kept (unix(7)). */
 import { Io } from '../kernel/errno.ts'
-import { type BorrowedFd, closeRaw, freeDescriptors } from '../kernel/fd.ts'
+import { type BorrowedFd, closeRaw } from '../kernel/fd.ts'
 import {
   growInput,
   INPUT_BYTES,
   nextPacketBytes,
-  peekRights,
   received,
   receiveWithRights,
   shrinkInput,
 } from '../kernel/message.ts'
 import type { Side } from './contract.ts'
 import { countBytes, type LinkCounters } from './counters.ts'
+import { roomForRights } from './descriptor-reserve.ts'
 import type { PacketOutbox } from './packet-outbox.ts'
 import { takeReceived } from './read-stream.ts'
-import { DESCRIPTOR_RESERVE, type Read, TURN_BYTES, TURN_PACKETS } from './reading.ts'
+import { type Read, TURN_BYTES, TURN_PACKETS } from './reading.ts'
 
 /** A packet is held whole, so its size is bounded; a longer one ends the connection. */
 export const PACKET_BYTES = 16 * 1024 * 1024
@@ -30,10 +30,7 @@ const passPacket = (
   const length = nextPacketBytes(fd)
   if (length < 0) return failure(length)
   if (length > PACKET_BYTES) return 'lost'
-  if (freeDescriptors(DESCRIPTOR_RESERVE) < DESCRIPTOR_RESERVE) {
-    peekRights(fd, 1)
-    if (received.controlTruncated) return 'starved'
-  }
+  if (!roomForRights(fd, 1)) return 'starved'
   growInput(length)
   const n = receiveWithRights(fd, 0, Math.max(length, 1))
   if (n < 0) return failure(n)

@@ -7,13 +7,12 @@
  * Then plain bytes go by the cheapest way, and a message with rights goes alone.
  */
 import { Io } from '../kernel/errno.ts'
-import { type BorrowedFd, freeDescriptors } from '../kernel/fd.ts'
+import type { BorrowedFd } from '../kernel/fd.ts'
 import {
   addInput,
   beginParts,
   INPUT_BYTES,
   peek,
-  peekRights,
   queuedBytes,
   receiveDroppingRights,
   received,
@@ -23,8 +22,9 @@ import {
 } from '../kernel/message.ts'
 import type { Side } from './contract.ts'
 import { countBytes, type LinkCounters } from './counters.ts'
+import { roomForRights } from './descriptor-reserve.ts'
 import type { Written } from './outbox.ts'
-import { DESCRIPTOR_RESERVE, type Read, TURN_BYTES } from './reading.ts'
+import { type Read, TURN_BYTES } from './reading.ts'
 import type { StreamOutbox } from './stream-outbox.ts'
 
 /** From here on a splice is cheaper than a copy. */
@@ -72,14 +72,10 @@ const passRights = (
 ): Read | undefined => {
   const end = peek(source.fd, Math.min(RIGHTS_BYTES, room))
   if (end <= 0) return failure(end)
-  const before = end > 1 ? receiveUpToRights(source.fd, end) : Io.fault
+  const before = end > 1 ? receiveUpToRights(source.fd, 0, end) : Io.fault
   if (before >= 0) return passPlain(source, outbox, counters, before)
   if (before !== Io.fault) return failure(before)
-  if (freeDescriptors(DESCRIPTOR_RESERVE) < DESCRIPTOR_RESERVE) {
-    // Too few for the worst case, but the message may carry only some: a look says, without losing any.
-    peekRights(source.fd, end)
-    if (received.controlTruncated) return 'starved'
-  }
+  if (!roomForRights(source.fd, end)) return 'starved'
   const n = receiveWithRights(source.fd, 0, end)
   if (n < 0) return failure(n)
   const fds = takeReceived(counters)

@@ -20,6 +20,3 @@ export type Read =
 export const TURN_BYTES = 1024 * 1024
 /** Packets likewise: small ones cost by the piece. */
 export const TURN_PACKETS = 64
-
-/** Descriptors that must be free before a read may bring some: the most that one message can carry, and some for us. */
-export const DESCRIPTOR_RESERVE = 253 + 16

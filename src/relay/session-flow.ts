@@ -8,7 +8,7 @@
 
 import { E } from '../fp.ts'
 import { Io } from '../kernel/errno.ts'
-import { type BorrowedFd, closeRaw, freeDescriptors } from '../kernel/fd.ts'
+import { type BorrowedFd, closeRaw } from '../kernel/fd.ts'
 import {
   addCopy,
   addInput,
@@ -17,8 +17,10 @@ import {
   inputBytes,
   OUTPUT_BYTES,
   partBytes,
+  peek,
   receiveDroppingRights,
   received,
+  receiveUpToRights,
   receiveWithRights,
 } from '../kernel/message.ts'
 import { peerCredentials } from '../kernel/socket.ts'
@@ -36,9 +38,10 @@ import type {
   TimerName,
 } from './contract.ts'
 import { countBytes } from './counters.ts'
+import { roomForRights } from './descriptor-reserve.ts'
 import { opposite } from './plain-flow.ts'
 import { bytesMoved, readStream, takeReceived } from './read-stream.ts'
-import { DESCRIPTOR_RESERVE, type Read } from './reading.ts'
+import type { Read } from './reading.ts'
 import { StreamOutbox } from './stream-outbox.ts'
 
 /** How long a lingering close reads on for the peer's own end (RFC 9112 section 9.6 has the reason). */
@@ -54,9 +57,30 @@ interface Input {
   fdsAt: number
   opaque: number
   paused: boolean
+  /** The timer that offers the stash again; nothing is read meanwhile, so that an end cannot overtake it. */
+  offer: unknown
 }
 
-const newInput = (): Input => ({ stash: EMPTY, fds: [], fdsAt: 0, opaque: 0, paused: false })
+const newInput = (): Input => ({
+  stash: EMPTY,
+  fds: [],
+  fdsAt: 0,
+  opaque: 0,
+  paused: false,
+  offer: undefined,
+})
+
+/**
+ * Read plain bytes, or one message with descriptors: never both, so that a session is told the byte they belong to.
+ * Plain bytes with descriptors behind them would come in one recvmsg (`read-stream.ts` has the whole story).
+ */
+const receiveExact = (fd: BorrowedFd, at: number, room: number): number => {
+  const seen = peek(fd, 1)
+  if (seen <= 0 || !received.controlTruncated) return receiveWithRights(fd, at, room)
+  const end = peek(fd, room)
+  const before = end > 1 ? receiveUpToRights(fd, at, end) : Io.fault
+  return before === Io.fault ? receiveWithRights(fd, at, Math.max(end, 1)) : before
+}
 
 export class SessionFlow implements Flow, Commands {
   readonly #connection: Connection
@@ -67,6 +91,10 @@ export class SessionFlow implements Flow, Commands {
   /** Position in the view that the session is looking at. */
   #consumed = 0
   #viewEnd = 0
+  /** Whose input is being offered. */
+  #offered: Side | undefined
+  /** It was resumed meanwhile: what it leaves is offered again without waiting for more. */
+  #resumed = false
   /** Where the parts begun are going. */
   #target: Side | undefined
   #dialAs: DialIdentity | undefined
@@ -93,6 +121,8 @@ export class SessionFlow implements Flow, Commands {
   }
 
   dialled(failed: DialError | undefined): void {
+    // Nobody will ever read it, and a session that closes with `flush` must not wait for that.
+    if (failed !== undefined) this.#outboxes.provider.discard()
     this.#tell(failed === undefined ? { kind: 'dialled' } : { kind: 'dialled', failed })
   }
 
@@ -105,16 +135,14 @@ export class SessionFlow implements Flow, Commands {
   reads(from: Side): boolean {
     if (this.#closing !== undefined) return this.#closing === 'linger'
     const input = this.#inputs[from]
-    if (input.paused) return false
+    if (input.paused || input.offer !== undefined) return false
     // Bytes that nobody looks at have nowhere to wait until the provider is there.
     if (input.opaque > 0 && input.stash.length === 0 && !this.#connection.connected) return false
+    // A session may answer to either side, so both outboxes bound what is read. But what one side does not take may not
+    // keep the other from hearing it: a server that answers before it has read all would wait for ever.
+    if (this.#outboxes[from].overfull) return false
     const outbox = this.#outboxes[opposite(from)]
-    // A session may answer to either side, so both outboxes bound what is read.
-    return this.#hasRoom(opposite(from), outbox) && this.#hasRoom(from, this.#outboxes[from])
-  }
-
-  #hasRoom(side: Side, outbox: StreamOutbox): boolean {
-    return this.#connection.half(side)?.blocked === true ? outbox.hungry : !outbox.full
+    return this.#connection.half(opposite(from))?.blocked === true ? outbox.hungry : !outbox.full
   }
 
   read(from: Side): Read {
@@ -148,7 +176,7 @@ export class SessionFlow implements Flow, Commands {
 
   #readForSession(from: Side, fd: BorrowedFd, input: Input): Read {
     const { counters, descriptors } = this.#connection.traffic
-    if (descriptors === 'exact' && freeDescriptors(DESCRIPTOR_RESERVE) < DESCRIPTOR_RESERVE) return 'starved'
+    if (descriptors === 'exact' && !roomForRights(fd, INPUT_BYTES)) return 'starved'
     const held = input.stash.length
     const room = INPUT_BYTES - held
     if (room === 0) {
@@ -158,8 +186,7 @@ export class SessionFlow implements Flow, Commands {
       )
       return 'lost'
     }
-    const n =
-      descriptors === 'exact' ? receiveWithRights(fd, held, room) : receiveDroppingRights(fd, held, room)
+    const n = descriptors === 'exact' ? receiveExact(fd, held, room) : receiveDroppingRights(fd, held, room)
     if (n === 0) return 'ended'
     if (n < 0) return n === Io.again ? 'idle' : 'source-gone'
     countBytes(counters, from, n)
@@ -178,6 +205,7 @@ export class SessionFlow implements Flow, Commands {
   #process(from: Side, input: Input, length: number): void {
     this.#consumed = 0
     this.#viewEnd = length
+    this.#offered = from
     while (this.#consumed < length && this.#closing === undefined && !input.paused) {
       const before = this.#consumed
       if (input.opaque > 0) {
@@ -189,13 +217,16 @@ export class SessionFlow implements Flow, Commands {
         const view = inputBytes().subarray(before, length)
         this.#tell({ kind: 'bytes', from, view, fds: { count: input.fds.length, at } })
       }
-      if (this.#consumed === before) break
+      if (this.#consumed === before && input.opaque === 0) break
     }
     this.#commit()
     input.stash = this.#closing === undefined ? inputBytes().slice(this.#consumed, length) : EMPTY
     input.fdsAt = Math.max(0, input.fdsAt - this.#consumed)
     this.#viewEnd = 0
     this.#consumed = 0
+    this.#offered = undefined
+    if (this.#resumed) this.#offerAgain(from)
+    this.#resumed = false
   }
 
   passesEnd(from: Side, fully: boolean): boolean {
@@ -218,6 +249,7 @@ export class SessionFlow implements Flow, Commands {
     for (const id of this.#timers.values()) clock.clearTimeout(id)
     this.#timers.clear()
     for (const input of Object.values(this.#inputs)) {
+      if (input.offer !== undefined) clock.clearTimeout(input.offer)
       for (const fd of input.fds) closeRaw(fd)
       input.fds = []
     }
@@ -230,6 +262,10 @@ export class SessionFlow implements Flow, Commands {
     this.#inCall = true
     try {
       this.#session.on(input, this)
+    } catch (error) {
+      // From a timer nobody above would know which connection it was.
+      this.#connection.close()
+      throw error
     } finally {
       this.#inCall = false
     }
@@ -326,6 +362,8 @@ export class SessionFlow implements Flow, Commands {
 
   opaque(from: Side, bytes: number | 'until-end'): void {
     this.#inputs[from].opaque += bytes === 'until-end' ? Number.POSITIVE_INFINITY : bytes
+    // Asked for outside of its own input, it concerns what waits there too.
+    if (this.#offered !== from) this.#offerAgain(from)
   }
 
   pause(from: Side): void {
@@ -336,17 +374,26 @@ export class SessionFlow implements Flow, Commands {
     const input = this.#inputs[from]
     if (!input.paused) return
     input.paused = false
-    if (input.stash.length === 0) return
-    // What waits has to be offered again, and not from within the call that asks for it.
+    if (this.#offered === from) this.#resumed = true
+    else this.#offerAgain(from)
+  }
+
+  /** What waits has to be offered again, and not from within the call that asks for it. */
+  #offerAgain(from: Side): void {
+    const input = this.#inputs[from]
+    if (input.stash.length === 0 || input.paused || input.offer !== undefined) return
     const { clock } = this.#connection.traffic.plane.reactor
-    clock.setTimeout(() => this.#offerStash(from), 0)
+    input.offer = clock.setTimeout(() => this.#offerStash(from), 0)
   }
 
   #offerStash(from: Side): void {
     const input = this.#inputs[from]
-    if (this.#connection.closed || input.paused || input.stash.length === 0) return
-    inputBytes().set(input.stash)
-    this.#process(from, input, input.stash.length)
+    input.offer = undefined
+    if (this.#connection.closed || this.#closing !== undefined) return
+    if (!input.paused && input.stash.length > 0) {
+      inputBytes().set(input.stash)
+      this.#process(from, input, input.stash.length)
+    }
     this.#connection.settle()
   }
 

@@ -64,6 +64,14 @@ export class StreamOutbox implements Outbox {
     return this.#bytes >= QUEUE_BYTES || this.#descriptors >= QUEUE_DESCRIPTORS || this.#pipe !== undefined
   }
 
+  /**
+   * More waits than what is passed on can make of it: a full queue and one read beyond. The rest is a session's own
+   * answers, which whoever asks for them has to take before it may ask for more.
+   */
+  get overfull(): boolean {
+    return this.#bytes >= 3 * QUEUE_BYTES || this.#descriptors >= 3 * QUEUE_DESCRIPTORS
+  }
+
   get hungry(): boolean {
     return (
       this.#bytes <= QUEUE_BYTES / 2 && this.#descriptors <= QUEUE_DESCRIPTORS / 2 && this.#pipe === undefined

@@ -4,10 +4,25 @@
  */
 import { E } from '../fp.ts'
 import { Readiness } from '../kernel/epoll.ts'
-import { closeProcess, openHost, openProcess, type ProcessHandle, seesTheHost } from '../kernel/process.ts'
+import type { OwnedFd } from '../kernel/fd.ts'
+import {
+  closeProcess,
+  openHost,
+  openMountTable,
+  openProcess,
+  type ProcessHandle,
+  seesTheHost,
+} from '../kernel/process.ts'
 import type { InjectError, SyscallError } from '../model/errors.ts'
 import { HOST, type Pid } from '../model/identity.ts'
 import type { Reactor, Watch } from '../reactor/contract.ts'
+
+const MOUNT_EVENTS_APART_MS = 250
+
+interface MountWatch {
+  readonly table: OwnedFd
+  readonly watch: Watch
+}
 
 export class Container {
   readonly pid: Pid
@@ -17,6 +32,7 @@ export class Container {
   followed = false
   exited = false
   watch: Watch | undefined
+  mounts: MountWatch | undefined
 
   constructor(pid: Pid, handle: ProcessHandle) {
     this.pid = pid
@@ -27,6 +43,8 @@ export class Container {
 export interface Containers {
   /** Hold a container; `release` it as often. */
   acquire(pid: Pid): E.Either<SyscallError, Container>
+  /** From now on, report when the container's mounts change: something is planted in it. */
+  watchMounts(container: Container): void
   release(container: Container): void
   /** Watch exactly these for their end. */
   follow(pids: ReadonlySet<Pid>): void
@@ -36,25 +54,47 @@ export interface Containers {
 export interface ContainersOptions {
   readonly reactor: Reactor
   readonly onExit: (pid: Pid) => void
+  readonly onMountsChanged: (pid: Pid) => void
   /** A process of the graph sees what the host sees: a reused pid of a stale graph, or a container without a wall. */
   readonly onNoContainer: (pid: Pid) => void
 }
 
-export const createContainers = ({ reactor, onExit, onNoContainer }: ContainersOptions): Containers => {
+export const createContainers = ({
+  reactor,
+  onExit,
+  onMountsChanged,
+  onNoContainer,
+}: ContainersOptions): Containers => {
   const current = new Map<Pid, Container>()
+
+  const unwatch = (container: Container): void => {
+    container.watch?.close()
+    container.watch = undefined
+    container.mounts?.watch.close()
+    container.mounts?.table.close()
+    container.mounts = undefined
+  }
+
+  /** At most so often: a container that mounts without end must not keep us looking at it without end. */
+  const mountsChanged = (container: Container): void => {
+    const { mounts } = container
+    mounts?.watch.rest()
+    reactor.clock.setTimeout(() => {
+      if (mounts !== undefined && container.mounts === mounts) mounts.watch.wait(Readiness.priority)
+    }, MOUNT_EVENTS_APART_MS)
+    onMountsChanged(container.pid)
+  }
 
   const dispose = (container: Container): void => {
     if (container.users > 0 || (container.followed && !container.exited)) return
-    container.watch?.close()
-    container.watch = undefined
+    unwatch(container)
     closeProcess(container.handle)
     if (current.get(container.pid) === container) current.delete(container.pid)
   }
 
   const exited = (container: Container): void => {
     container.exited = true
-    container.watch?.close()
-    container.watch = undefined
+    unwatch(container)
     if (current.get(container.pid) === container) current.delete(container.pid)
     onExit(container.pid)
     dispose(container)
@@ -83,6 +123,17 @@ export const createContainers = ({ reactor, onExit, onNoContainer }: ContainersO
       const container = open(pid)
       if (E.isRight(container)) container.right.users += 1
       return container
+    },
+    watchMounts: container => {
+      if (container.mounts !== undefined || container.exited || container.pid === HOST) return
+      const table = openMountTable(container.pid)
+      // Without it, a change is found by looking: every few seconds instead of at once.
+      if (E.isLeft(table)) return
+      const watch = reactor.watch(table.right.borrowed, Readiness.priority, {
+        ready: () => mountsChanged(container),
+        failed: () => unwatch(container),
+      })
+      container.mounts = { table: table.right, watch }
     },
     release: container => {
       container.users -= 1

@@ -74,5 +74,7 @@ export interface ToolboxHost {
 
 export type Attention =
   | { readonly _tag: 'ProcessExited'; readonly pid: Pid }
-  /** A planted socket no longer fits: lost, or its provider changed type. */
+  /** A planted socket no longer fits its provider, which changed type. */
   | { readonly _tag: 'TargetChanged'; readonly id: MediationId }
+  /** A container mounted or unmounted something: what was planted in it may be hidden now. */
+  | { readonly _tag: 'MountsChanged'; readonly pid: Pid }

@@ -83,6 +83,7 @@ export const createLinuxToolbox = ({ reactor, limits, log, logFor }: LinuxToolbo
   const containers = createContainers({
     reactor,
     onExit: pid => tell({ _tag: 'ProcessExited', pid }),
+    onMountsChanged: pid => tell({ _tag: 'MountsChanged', pid }),
     onNoContainer: pid => log.warn({ containerPid: pid }, 'a process of the graph is not in a container'),
   })
 
@@ -212,6 +213,7 @@ export const createLinuxToolbox = ({ reactor, limits, log, logFor }: LinuxToolbo
     }
     const live = start(link, request, container.right, plant.right, kind.right, log, kept)
     if (kept !== undefined) supersede(kept)
+    containers.watchMounts(container.right)
     live.dialer.retarget(request.provider)
     return E.right(mediationOf(live))
   }
