@@ -12,7 +12,10 @@ export interface UnixOptions {
 
 const PREFIX = 'unix+'
 
-const KINDS: Readonly<Record<string, SocketKind>> = { stream: 'stream', seqpacket: 'seqpacket' }
+const KINDS: ReadonlyMap<string, SocketKind> = new Map([
+  ['stream', 'stream'],
+  ['seqpacket', 'seqpacket'],
+])
 
 /** Options of the contract that a later version brings. */
 const LATER: ReadonlySet<string> = new Set([
@@ -36,7 +39,7 @@ export const optionsOf = (value: string): E.Either<InjectError, UnixOptions> => 
     if (seen.has(option)) return refuse(option, 'given twice')
     seen.add(option)
     if (LATER.has(option)) return refuse(option, 'not supported by this version')
-    const chosen = KINDS[option]
+    const chosen = KINDS.get(option)
     if (chosen === undefined) return refuse(option, 'not an option of unix links')
     if (kind !== undefined) return refuse(option, `contradicts ${kind}`)
     kind = chosen

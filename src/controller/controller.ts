@@ -71,6 +71,7 @@ export interface Controller {
 
 const RESYNC_MS = 30_000
 const DEEP_OBSERVE_MS = 5000
+const LOOKS_APART_MS = 250
 /** What teardown itself may take beyond the time that sessions are given. */
 const DRAIN_SLACK_MS = 2000
 
@@ -140,9 +141,25 @@ export const createController = (options: ControllerOptions): Controller => {
   /** Exits that were acted upon: while Pantavisor still lists a dead process, its host reports it again and again. */
   const exited = new Set<Pid>()
 
+  let lookedAt = Number.NEGATIVE_INFINITY
+  let look: unknown
+
+  /** Containers can change what they see as fast as they like; we look again at most so often. */
+  const lookSoon = (): void => {
+    if (look !== undefined) return
+    const wait = lookedAt + LOOKS_APART_MS - env.clock.now()
+    const ask = (): void => {
+      look = undefined
+      lookedAt = env.clock.now()
+      void trigger.ask('target-changed')
+    }
+    if (wait <= 0) ask()
+    else look = env.clock.setTimeout(ask, wait)
+  }
+
   const onAttention = (why: Attention): void => {
     if (why._tag !== 'ProcessExited') {
-      void trigger.ask('target-changed')
+      lookSoon()
       return
     }
     const losses = snapshots()

@@ -11,6 +11,7 @@ export const SOCK_NONBLOCK = 0o4000
 export const SOCK_CLOEXEC = 0o2000000
 export const SOL_SOCKET = 1
 export const SO_ERROR = 4
+export const SO_OOBINLINE = 10
 export const SO_PASSCRED = 16
 export const SO_PEERCRED = 17
 export const SO_SNDBUFFORCE = 32
@@ -56,6 +57,8 @@ export const AT_FDCWD = -100
 export const AT_SYMLINK_NOFOLLOW = 0x100
 export const AT_REMOVEDIR = 0x200
 export const AT_EMPTY_PATH = 0x1000
+/** Take what is known of a file: a network file system's server need not be asked (statx(2)). */
+export const AT_STATX_DONT_SYNC = 0x4000
 
 export const RESOLVE_NO_MAGICLINKS = 0x02
 export const RESOLVE_IN_ROOT = 0x10

@@ -64,28 +64,29 @@ const readLimit = (): number => {
 
 /** RLIMIT_NOFILE: descriptors this process may have open. */
 export const descriptorLimit = readLimit()
-let counted: { readonly total: number; readonly owned: number } | undefined
+const COUNT_VALID_MS = 100
+let counted: { readonly total: number; readonly owned: number; readonly at: number } | undefined
 
-const countOpen = (): number | undefined => {
+const countOpen = (): number => {
   try {
     return readdirSync('/proc/self/fd').length
   } catch (error) {
-    // The table is so full that not even this could be opened; without /proc, our own count has to do.
-    return (error as NodeJS.ErrnoException).code === 'EMFILE' ? undefined : ownedCount
+    const { code } = error as NodeJS.ErrnoException
+    // The table, here or the system's, is so full that not even this could be opened. Without /proc, our own count has to do.
+    return code === 'EMFILE' || code === 'ENFILE' ? descriptorLimit : ownedCount
   }
 }
 
 /**
  * How many descriptors can still be opened, within a few: those of our own are counted exactly, Node's by a look at
- * /proc/self/fd, which is repeated when it gets tight.
+ * /proc/self/fd, which is repeated when it gets tight, but not so often that it would cost more than it tells.
  */
 export const freeDescriptors = (enough: number): number => {
   if (counted !== undefined) {
     const free = descriptorLimit - (counted.total + ownedCount - counted.owned)
-    if (free >= enough + 32) return free
+    if (free >= enough + 32 || performance.now() - counted.at < COUNT_VALID_MS) return free
   }
   const total = countOpen()
-  if (total === undefined) return 0
-  counted = { total, owned: ownedCount }
+  counted = { total, owned: ownedCount, at: performance.now() }
   return descriptorLimit - total
 }

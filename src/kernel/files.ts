@@ -8,6 +8,7 @@ import {
   AT_EMPTY_PATH,
   AT_FDCWD,
   AT_REMOVEDIR,
+  AT_STATX_DONT_SYNC,
   AT_SYMLINK_NOFOLLOW,
   O_CLOEXEC,
   O_DIRECTORY,
@@ -85,7 +86,7 @@ const readStatus = (): FileStatus => {
 
 /** The status of the open file itself. */
 export const statusOf = (fd: BorrowedFd, subject: string): E.Either<SyscallError, FileStatus> =>
-  c.statx(SYS.statx, fd, '', AT_EMPTY_PATH, STATX_BASIC_STATS, status.address) < 0
+  c.statx(SYS.statx, fd, '', AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_BASIC_STATS, status.address) < 0
     ? E.left(lastError('statx', subject))
     : E.right(readStatus())
 
@@ -95,7 +96,8 @@ export const statusIn = (
   name: string,
   subject: string,
 ): E.Either<SyscallError, FileStatus> =>
-  c.statx(SYS.statx, dir, name, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, status.address) < 0
+  c.statx(SYS.statx, dir, name, AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC, STATX_BASIC_STATS, status.address) <
+  0
     ? E.left(lastError('statx', subject))
     : E.right(readStatus())
 
@@ -110,7 +112,14 @@ export const isStill = (
   deviceMajor: number,
   deviceMinor: number,
 ): boolean =>
-  c.statx(SYS.statx, dir, name, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, status.address) >= 0 &&
+  c.statx(
+    SYS.statx,
+    dir,
+    name,
+    AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC,
+    STATX_BASIC_STATS,
+    status.address,
+  ) >= 0 &&
   status.data.getBigUint64(STATX.inode, true) === inode &&
   status.data.getUint32(STATX.devMajor, true) === deviceMajor &&
   status.data.getUint32(STATX.devMinor, true) === deviceMinor
@@ -191,6 +200,10 @@ export const unlink = (dir: BorrowedFd, name: string, subject: string) =>
 
 /** The path by which the kernel finds an open file again, whatever its length and wherever it moved (proc(5)). */
 export const pathOf = (fd: BorrowedFd): string => `/proc/self/fd/${fd}`
+
+/** Through the descriptor of a file that was looked at before: by name it could have become a symlink meanwhile. */
+export const setMode = (fd: BorrowedFd, mode: number, subject: string) =>
+  done(c.fchmodat(AT_FDCWD, pathOf(fd), mode, 0), 'fchmodat', subject)
 
 /** Within one directory. `keep`: EEXIST where the new name is taken, nothing is replaced. */
 export const rename = (

@@ -49,9 +49,16 @@ export const openOutput = (fd: number): Output => {
       const length = Math.min(staging.size, bytes.length - at)
       staging.bytes.set(bytes.subarray(at, at + length))
       const n = write(staging, length)
-      if (n >= 0) at += n
-      else if (ioFailure() === Io.again) return at
-      else broken = true
+      if (n >= 0) {
+        at += n
+        continue
+      }
+      const failure = ioFailure()
+      if (failure === Io.again) return at
+      // A full disk may have room again; a reader that is gone does not come back.
+      if (failure === Io.gone) broken = true
+      droppedLines += 1
+      return bytes.length
     }
     return bytes.length
   }

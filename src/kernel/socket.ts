@@ -8,6 +8,7 @@ import {
   AF_UNIX,
   SHUT_RD,
   SHUT_WR,
+  SO_OOBINLINE,
   SO_PASSCRED,
   SO_PASSRIGHTS,
   SO_PEERCRED,
@@ -107,6 +108,12 @@ const setOption = (socket: BorrowedFd, name: number, value: number): boolean => 
 
 /** Every message then carries its writer's credentials; on SEQPACKET this tells an empty message from the end. */
 export const receiveCredentials = (socket: BorrowedFd): boolean => setOption(socket, SO_PASSCRED, 1)
+
+/**
+ * Urgent bytes (MSG_OOB) come in line with the others. Out of line, one alone would be reported as readable for ever
+ * while no read finds it.
+ */
+export const takeUrgentInline = (socket: BorrowedFd): boolean => setOption(socket, SO_OOBINLINE, 1)
 
 /** Senders of descriptors get EPERM. False where the kernel does not know the option (before 6.16). */
 export const refuseDescriptors = (socket: BorrowedFd): boolean => setOption(socket, SO_PASSRIGHTS, 0)

@@ -5,7 +5,7 @@
 import { F_SETPIPE_SZ, O_CLOEXEC, O_NONBLOCK, SPLICE_F_MOVE, SPLICE_F_NONBLOCK } from './constants.ts'
 import { c, NULL } from './declarations.ts'
 import { ioFailure } from './errno.ts'
-import { type BorrowedFd, OwnedFd } from './fd.ts'
+import { type BorrowedFd, freeDescriptors, OwnedFd } from './fd.ts'
 import { NativeBlock } from './memory.ts'
 
 /** What one pipe may hold; larger needs a privilege, and more would only be latency. */
@@ -46,7 +46,11 @@ export class SplicePipe {
 
 const pair = new NativeBlock(8)
 
+/** With fewer free, bytes are copied: connections need the descriptors more. */
+const KEPT_FREE = 64
+
 const openPipe = (): SplicePipe | undefined => {
+  if (freeDescriptors(KEPT_FREE) < KEPT_FREE) return undefined
   if (c.pipe2(pair.address, O_CLOEXEC | O_NONBLOCK) < 0) {
     // ioFailure keeps errno's meaning for the log; the caller copies instead.
     ioFailure()

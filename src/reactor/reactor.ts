@@ -100,6 +100,8 @@ export const createReactor = (fault: FaultSink, base: Clock = nodeClock): E.Eith
   const epoll = opened.right
   const slots = new Slots()
 
+  let closed = false
+
   const dispatch = (watch: Watched, readiness: number): void => {
     try {
       watch.handler.ready(readiness)
@@ -115,7 +117,7 @@ export const createReactor = (fault: FaultSink, base: Clock = nodeClock): E.Eith
 
   epoll.attach(() => {
     const n = epoll.collect()
-    for (let i = 0; i < n; i += 1) {
+    for (let i = 0; i < n && !closed; i += 1) {
       const watch = slots.at(epoll.token(i), epoll.generation(i))
       if (watch !== undefined) dispatch(watch, epoll.readiness(i))
     }
@@ -129,6 +131,9 @@ export const createReactor = (fault: FaultSink, base: Clock = nodeClock): E.Eith
       slots.put(token, watch)
       return watch
     },
-    close: () => epoll.close(),
+    close: () => {
+      closed = true
+      epoll.close()
+    },
   })
 }

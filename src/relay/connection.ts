@@ -14,7 +14,7 @@
 
 import { Readiness } from '../kernel/epoll.ts'
 import { type BorrowedFd, OwnedFd } from '../kernel/fd.ts'
-import { endReading, endWriting } from '../kernel/socket.ts'
+import { endReading, endWriting, takeUrgentInline } from '../kernel/socket.ts'
 import type { ReadyHandler, Watch } from '../reactor/contract.ts'
 import type { DialError, DialIdentity, Side } from './contract.ts'
 import type { Outbox, Written } from './outbox.ts'
@@ -38,6 +38,8 @@ export interface Flow {
   passesEnd(from: Side, fully: boolean): boolean
   /** What was queued for a side has been written. */
   drained(to: Side): void
+  /** What was queued for a side has been dropped: it does not read any more. */
+  outputBroken(): void
   closed(): void
 }
 
@@ -64,6 +66,7 @@ export class Half implements ReadyHandler {
     this.side = side
     this.fd = fd
     this.outbox = outbox
+    if (connection.traffic.kind === 'stream') takeUrgentInline(fd.borrowed)
     this.watch = connection.traffic.plane.reactor.watch(fd.borrowed, 0, this)
   }
 
@@ -75,6 +78,9 @@ export class Half implements ReadyHandler {
     this.#connection.close()
   }
 }
+
+/** Nothing new is written to it: it was shut down, or will be once its outbox is empty. */
+const isOver = (half: Half): boolean => !half.outputOpen || half.ending
 
 export class Connection {
   readonly traffic: LinkTraffic
@@ -175,9 +181,9 @@ export class Connection {
     if (half.hungUp) return
     half.hungUp = true
     this.#breakOutput(half)
-    // Nothing was sent yet and nobody is there to read an answer: the dial would only wake the provider up.
-    if (half.side === 'consumer' && this.#provider === undefined && this.#cancelDial !== undefined)
-      this.close()
+    if (this.#closed || half.side !== 'consumer' || this.#provider !== undefined) return
+    // Nobody is there to read an answer: a dial would only wake the provider up, and what is not read never ends.
+    if (this.#cancelDial !== undefined || !this.#flow.reads('consumer')) this.close()
   }
 
   /** Nothing more can be written to `half`: forget what waits, and let the other side's writer know. */
@@ -187,9 +193,11 @@ export class Connection {
     half.blocked = false
     half.outbox.discard()
     const other = this.#other(half)
-    if (other === undefined) return
-    other.inputOpen = false
-    endReading(other.fd.borrowed)
+    if (other !== undefined) {
+      other.inputOpen = false
+      endReading(other.fd.borrowed)
+    }
+    this.#flow.outputBroken()
   }
 
   /** Apply how a write to `half` went. */
@@ -320,7 +328,7 @@ export class Connection {
 
   /** With one direction over, an idle connection is a leak in the making: nobody may ever end the other. */
   #settleLinger(): void {
-    const oneOver = this.#provider !== undefined && this.#consumer.outputOpen !== this.#provider.outputOpen
+    const oneOver = this.#provider !== undefined && isOver(this.#consumer) !== isOver(this.#provider)
     if (!oneOver || this.#linger !== undefined) return
     const { clock } = this.traffic.plane.reactor
     this.#lastMoved = clock.now()

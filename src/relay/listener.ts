@@ -5,7 +5,7 @@
 
 import { Readiness } from '../kernel/epoll.ts'
 import { Io, lastFailure } from '../kernel/errno.ts'
-import { OwnedFd } from '../kernel/fd.ts'
+import { descriptorLimit, freeDescriptors, OwnedFd } from '../kernel/fd.ts'
 import { accept } from '../kernel/socket.ts'
 import type { ReadyHandler, Watch } from '../reactor/contract.ts'
 import { Connection } from './connection.ts'
@@ -14,6 +14,8 @@ import type { LinkTraffic } from './ports.ts'
 import { SessionFlow } from './session-flow.ts'
 
 const ACCEPTS_A_TURN = 64
+/** What a new connection needs to reach its provider, and the daemon to read the graph: those in the backlog can wait. */
+const KEPT_FREE = Math.min(16, Math.floor(descriptorLimit / 8))
 const PAUSE_MS = 100
 const LONGEST_PAUSE_MS = 2000
 
@@ -43,6 +45,10 @@ export class Listener implements ReadyHandler {
     for (let i = 0; i < ACCEPTS_A_TURN; i += 1) {
       if (this.#connections.size >= this.#traffic.maxConnections || budget.open >= budget.limit) {
         this.#waitForRoom()
+        return
+      }
+      if (freeDescriptors(KEPT_FREE) < KEPT_FREE) {
+        this.#acceptFailed(Io.noDescriptors)
         return
       }
       const fd = accept(this.#socket.borrowed)

@@ -1,8 +1,9 @@
 /** The outbox of a SEQPACKET socket: whole messages with their descriptors, empty ones too. */
 import { Io } from '../kernel/errno.ts'
 import { type BorrowedFd, closeRaw } from '../kernel/fd.ts'
-import { addInput, beginParts, inputBytes, sendPartsTo, stageInput } from '../kernel/message.ts'
+import { addInput, beginParts, inputBytes, sendPartsTo, shrinkInput, stageInput } from '../kernel/message.ts'
 import { growSendBuffer } from '../kernel/socket.ts'
+import type { HeldDescriptors } from './descriptor-reserve.ts'
 import { type Outbox, QUEUE_BYTES, QUEUE_DESCRIPTORS, QUEUE_PACKETS, type Written } from './outbox.ts'
 
 interface Packet {
@@ -12,14 +13,16 @@ interface Packet {
 
 export class PacketOutbox implements Outbox {
   readonly #fd: BorrowedFd
+  readonly #held: HeldDescriptors
   #packets: Packet[] = []
   #bytes = 0
   #descriptors = 0
   /** The largest packet that the send buffer was grown for. */
   #room = 0
 
-  constructor(fd: BorrowedFd) {
+  constructor(fd: BorrowedFd, held: HeldDescriptors) {
     this.#fd = fd
+    this.#held = held
   }
 
   get empty(): boolean {
@@ -74,10 +77,15 @@ export class PacketOutbox implements Outbox {
     return 'blocked'
   }
 
+  #count(descriptors: number): void {
+    this.#descriptors += descriptors
+    this.#held.add(descriptors)
+  }
+
   #queue(length: number, fds: readonly number[]): void {
     this.#packets.push({ bytes: inputBytes().slice(0, length), fds })
     this.#bytes += length
-    this.#descriptors += fds.length
+    this.#count(fds.length)
   }
 
   flush(): Written {
@@ -91,8 +99,9 @@ export class PacketOutbox implements Outbox {
       if (outcome !== 'all') break
       done += 1
       this.#bytes -= packet.bytes.length
-      this.#descriptors -= packet.fds.length
+      this.#count(-packet.fds.length)
     }
+    shrinkInput()
     if (done > 0) this.#packets.splice(0, done)
     return outcome
   }
@@ -101,6 +110,6 @@ export class PacketOutbox implements Outbox {
     for (const packet of this.#packets) for (const fd of packet.fds) closeRaw(fd)
     this.#packets = []
     this.#bytes = 0
-    this.#descriptors = 0
+    this.#count(-this.#descriptors)
   }
 }

@@ -54,6 +54,10 @@ abstract class PlainFlow<O extends StreamOutbox | PacketOutbox> implements Flow 
     return true
   }
 
+  outputBroken(): void {
+    // The other direction goes on, if it can.
+  }
+
   drained(): void {
     // Nothing waits for it: reading resumes by itself.
   }
@@ -66,22 +70,23 @@ abstract class PlainFlow<O extends StreamOutbox | PacketOutbox> implements Flow 
 /** Bytes, with descriptors at their exact positions where the link carries any. */
 export class StreamFlow extends PlainFlow<StreamOutbox> {
   protected newOutbox(fd: BorrowedFd): StreamOutbox {
-    return new StreamOutbox(this.connection.traffic.plane.pipes, fd)
+    return new StreamOutbox(this.connection.traffic, fd)
   }
 
   protected pass(side: Side, fd: BorrowedFd, outbox: StreamOutbox): Read {
-    const { counters, descriptors } = this.connection.traffic
-    return readStream({ fd, side, descriptors }, outbox, counters)
+    const { counters, descriptors, held } = this.connection.traffic
+    return readStream({ fd, side, descriptors, held }, outbox, counters)
   }
 }
 
 /** Packets. */
 export class PacketFlow extends PlainFlow<PacketOutbox> {
   protected newOutbox(fd: BorrowedFd): PacketOutbox {
-    return new PacketOutbox(fd)
+    return new PacketOutbox(fd, this.connection.traffic.held)
   }
 
   protected pass(side: Side, fd: BorrowedFd, outbox: PacketOutbox): Read {
-    return readPackets(fd, side, outbox, this.connection.traffic.counters)
+    const { counters, held } = this.connection.traffic
+    return readPackets(fd, side, outbox, counters, held)
   }
 }

@@ -5,12 +5,14 @@ import type { Reactor } from '../reactor/contract.ts'
 import type { LinkLog, SocketKind } from '../toolbox/contract.ts'
 import type { DialError, DialIdentity, SessionFactory } from './contract.ts'
 import type { LinkCounters } from './counters.ts'
+import type { HeldDescriptors } from './descriptor-reserve.ts'
 
 /** Shared by all links of the daemon. */
 export interface DataPlane {
   readonly reactor: Reactor
   readonly pipes: PipePool
   readonly connections: ConnectionBudget
+  readonly held: HeldDescriptors
 }
 
 /** Connections open over all links, and who to tell when one ends: a paused listener waits for it. */
@@ -36,6 +38,7 @@ export interface LinkTraffic {
   readonly session: SessionFactory | undefined
   readonly dialer: Dialer
   readonly counters: LinkCounters
+  readonly held: HeldDescriptors
   readonly log: LinkLog
   readonly lingerMs: number
   readonly maxConnections: number

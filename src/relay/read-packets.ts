@@ -11,7 +11,7 @@ import {
 } from '../kernel/message.ts'
 import type { Side } from './contract.ts'
 import { countBytes, type LinkCounters } from './counters.ts'
-import { roomForRights } from './descriptor-reserve.ts'
+import { type HeldDescriptors, roomForRights } from './descriptor-reserve.ts'
 import type { PacketOutbox } from './packet-outbox.ts'
 import { takeReceived } from './read-stream.ts'
 import { type Read, TURN_BYTES, TURN_PACKETS } from './reading.ts'
@@ -26,11 +26,14 @@ const passPacket = (
   side: Side,
   outbox: PacketOutbox,
   counters: LinkCounters,
+  held: HeldDescriptors,
 ): Read | undefined => {
-  const length = nextPacketBytes(fd)
+  let length = nextPacketBytes(fd)
+  // A peer that closed with unread data leaves an error in front of the packets it had sent; reading takes it away.
+  if (length === Io.gone) length = nextPacketBytes(fd)
   if (length < 0) return failure(length)
   if (length > PACKET_BYTES) return 'lost'
-  if (!roomForRights(fd, 1)) return 'starved'
+  if (!roomForRights(fd, 1, held)) return 'starved'
   growInput(length)
   const n = receiveWithRights(fd, 0, Math.max(length, 1))
   if (n < 0) return failure(n)
@@ -55,11 +58,12 @@ export const readPackets = (
   side: Side,
   outbox: PacketOutbox,
   counters: LinkCounters,
+  held: HeldDescriptors,
 ): Read => {
   const before = counters.bytesUp + counters.bytesDown
   for (let packets = 0; packets < TURN_PACKETS; packets += 1) {
     if (outbox.full) return 'blocked'
-    const stop = passPacket(fd, side, outbox, counters)
+    const stop = passPacket(fd, side, outbox, counters, held)
     if (stop !== undefined) return stop
     if (counters.bytesUp + counters.bytesDown - before >= TURN_BYTES) return 'budget'
   }

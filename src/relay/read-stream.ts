@@ -22,7 +22,7 @@ import {
 } from '../kernel/message.ts'
 import type { Side } from './contract.ts'
 import { countBytes, type LinkCounters } from './counters.ts'
-import { roomForRights } from './descriptor-reserve.ts'
+import { type HeldDescriptors, roomForRights } from './descriptor-reserve.ts'
 import type { Written } from './outbox.ts'
 import { type Read, TURN_BYTES } from './reading.ts'
 import type { StreamOutbox } from './stream-outbox.ts'
@@ -61,6 +61,7 @@ interface Source {
   readonly side: Side
   /** `none`: the protocol carries no descriptors, so nothing need be asked. */
   readonly descriptors: 'exact' | 'none'
+  readonly held: HeldDescriptors
 }
 
 /** Pass on the message with rights that stands first, or the plain bytes in front of it. */
@@ -75,7 +76,7 @@ const passRights = (
   const before = end > 1 ? receiveUpToRights(source.fd, 0, end) : Io.fault
   if (before >= 0) return passPlain(source, outbox, counters, before)
   if (before !== Io.fault) return failure(before)
-  if (!roomForRights(source.fd, end)) return 'starved'
+  if (!roomForRights(source.fd, end, source.held)) return 'starved'
   const n = receiveWithRights(source.fd, 0, end)
   if (n < 0) return failure(n)
   const fds = takeReceived(counters)

@@ -97,6 +97,7 @@ export class SessionFlow implements Flow, Commands {
   #resumed = false
   /** Where the parts begun are going. */
   #target: Side | undefined
+  #targetFds: readonly number[] = NO_FDS
   #dialAs: DialIdentity | undefined
   #closing: 'now' | 'flush' | 'linger' | undefined
   #inCall = false
@@ -104,8 +105,8 @@ export class SessionFlow implements Flow, Commands {
   constructor(connection: Connection, session: Session) {
     this.#connection = connection
     this.#session = session
-    const { pipes } = connection.traffic.plane
-    this.#outboxes = { consumer: new StreamOutbox(pipes), provider: new StreamOutbox(pipes) }
+    const { traffic } = connection
+    this.#outboxes = { consumer: new StreamOutbox(traffic), provider: new StreamOutbox(traffic) }
   }
 
   // Flow: what the connection tells us.
@@ -163,9 +164,9 @@ export class SessionFlow implements Flow, Commands {
   }
 
   #readOpaque(from: Side, fd: BorrowedFd, input: Input): Read {
-    const { counters, descriptors } = this.#connection.traffic
+    const { counters, descriptors, held } = this.#connection.traffic
     const outcome = readStream(
-      { fd, side: from, descriptors },
+      { fd, side: from, descriptors, held },
       this.#outboxes[opposite(from)],
       counters,
       input.opaque,
@@ -176,7 +177,8 @@ export class SessionFlow implements Flow, Commands {
 
   #readForSession(from: Side, fd: BorrowedFd, input: Input): Read {
     const { counters, descriptors } = this.#connection.traffic
-    if (descriptors === 'exact' && !roomForRights(fd, INPUT_BYTES)) return 'starved'
+    if (descriptors === 'exact' && !roomForRights(fd, INPUT_BYTES, this.#connection.traffic.held))
+      return 'starved'
     const held = input.stash.length
     const room = INPUT_BYTES - held
     if (room === 0) {
@@ -194,6 +196,7 @@ export class SessionFlow implements Flow, Commands {
       const fds = takeReceived(counters)
       if (input.fds.length === 0) input.fdsAt = held
       input.fds.push(...fds)
+      this.#connection.traffic.held.add(fds.length)
       if (received.controlTruncated) return 'lost'
     }
     inputBytes().set(input.stash)
@@ -209,9 +212,7 @@ export class SessionFlow implements Flow, Commands {
     while (this.#consumed < length && this.#closing === undefined && !input.paused) {
       const before = this.#consumed
       if (input.opaque > 0) {
-        const bytes = Math.min(input.opaque, length - before)
-        input.opaque -= bytes
-        this.#forwardHere(from, bytes, 0)
+        this.#forwardOpaque(from, input, Math.min(input.opaque, length - before))
       } else {
         const at = Math.max(0, input.fdsAt - before)
         const view = inputBytes().subarray(before, length)
@@ -229,6 +230,14 @@ export class SessionFlow implements Flow, Commands {
     this.#resumed = false
   }
 
+  /** Pass bytes on that were read for the session but are not its business, with the descriptors among them. */
+  #forwardOpaque(from: Side, input: Input, bytes: number): void {
+    input.opaque -= bytes
+    const plain = input.fds.length === 0 ? bytes : Math.min(bytes, Math.max(0, input.fdsAt - this.#consumed))
+    if (plain > 0) this.#forwardHere(from, plain, 0)
+    if (plain < bytes) this.#forwardHere(from, bytes - plain, input.fds.length)
+  }
+
   passesEnd(from: Side, fully: boolean): boolean {
     if (this.#closing !== undefined) {
       if (this.#closing === 'linger') this.#connection.close()
@@ -237,6 +246,11 @@ export class SessionFlow implements Flow, Commands {
     if (this.#inputs[from].opaque === Number.POSITIVE_INFINITY) return true
     this.#tell({ kind: 'ended', from, fully })
     return false
+  }
+
+  outputBroken(): void {
+    // What a close waited for will never be written.
+    if (this.#closing !== undefined) this.#finishClosing()
   }
 
   drained(to: Side): void {
@@ -251,6 +265,7 @@ export class SessionFlow implements Flow, Commands {
     for (const input of Object.values(this.#inputs)) {
       if (input.offer !== undefined) clock.clearTimeout(input.offer)
       for (const fd of input.fds) closeRaw(fd)
+      this.#connection.traffic.held.add(-input.fds.length)
       input.fds = []
     }
   }
@@ -287,10 +302,12 @@ export class SessionFlow implements Flow, Commands {
 
   #takeFds(from: Side, fds: number): readonly number[] {
     if (fds === 0) return NO_FDS
-    const taken = this.#inputs[from].fds.splice(0, fds)
-    if (taken.length < fds)
-      throw new Error(`the session asked for ${fds} descriptors where ${taken.length} are queued`)
-    return taken
+    const queued = this.#inputs[from].fds
+    if (queued.length < fds) {
+      throw new Error(`the session asked for ${fds} descriptors where ${queued.length} are queued`)
+    }
+    this.#connection.traffic.held.add(-fds)
+    return queued.splice(0, fds)
   }
 
   #consume(bytes: number): void {
@@ -299,17 +316,20 @@ export class SessionFlow implements Flow, Commands {
     this.#consumed += bytes
   }
 
-  /** Begin or go on with a write to this side; descriptors start a message of their own. */
-  #aim(to: Side, hasFds: boolean): void {
-    if (this.#target !== undefined && (this.#target !== to || hasFds)) this.#commit()
+  /** Begin or go on with a write to this side; descriptors start a message of their own and go with its first byte. */
+  #aim(to: Side, fds: readonly number[]): void {
+    if (this.#target !== undefined && (this.#target !== to || fds.length > 0)) this.#commit()
     if (this.#target === undefined) beginParts()
     this.#target = to
+    if (fds.length > 0) this.#targetFds = fds
   }
 
-  #commit(fds: readonly number[] = NO_FDS): void {
+  #commit(): void {
     const to = this.#target
     if (to === undefined) return
+    const fds = this.#targetFds
     this.#target = undefined
+    this.#targetFds = NO_FDS
     if (partBytes === 0 && fds.length === 0) return
     const half = this.#connection.half(to)
     const written = this.#outboxes[to].writeParts(fds)
@@ -319,16 +339,17 @@ export class SessionFlow implements Flow, Commands {
   #addInput(to: Side, at: number, bytes: number): void {
     if (addInput(at, bytes)) return
     this.#commit()
-    this.#aim(to, false)
+    this.#aim(to, NO_FDS)
     addInput(at, bytes)
   }
 
   #forwardHere(from: Side, bytes: number, fds: number): void {
     const to = opposite(from)
-    this.#aim(to, fds > 0)
-    this.#addInput(to, this.#consumed, bytes)
+    const at = this.#consumed
     this.#consume(bytes)
-    if (fds > 0) this.#commit(this.#takeFds(from, fds))
+    this.#aim(to, this.#takeFds(from, fds))
+    this.#addInput(to, at, bytes)
+    if (fds > 0) this.#commit()
   }
 
   forward(from: Side, bytes: number, fds: number): void {
@@ -341,9 +362,9 @@ export class SessionFlow implements Flow, Commands {
   }
 
   send(to: Side, slices: readonly ByteView[], fds: number): void {
-    this.#aim(to, fds > 0)
+    this.#aim(to, this.#takeFds(opposite(to), fds))
     for (const slice of slices) this.#addSlice(to, slice)
-    if (fds > 0) this.#commit(this.#takeFds(opposite(to), fds))
+    if (fds > 0) this.#commit()
   }
 
   #addSlice(to: Side, slice: ByteView): void {
@@ -355,7 +376,7 @@ export class SessionFlow implements Flow, Commands {
       const piece = slice.subarray(at, at + OUTPUT_BYTES)
       if (addCopy(piece)) continue
       this.#commit()
-      this.#aim(to, false)
+      this.#aim(to, NO_FDS)
       addCopy(piece)
     }
   }

@@ -15,6 +15,7 @@ import {
   sendPartsTo,
 } from '../kernel/message.ts'
 import type { PipePool, SplicePipe } from '../kernel/splice.ts'
+import type { HeldDescriptors } from './descriptor-reserve.ts'
 import { type Outbox, QUEUE_BYTES, QUEUE_DESCRIPTORS, type Written } from './outbox.ts'
 
 const CHUNK_BYTES = 16 * 1024
@@ -38,8 +39,15 @@ const failureOf = (n: number): Written => {
   return n === Io.busy ? 'busy' : 'gone'
 }
 
+/** What it shares with the other connections of its link. */
+interface OutboxOf {
+  readonly plane: { readonly pipes: PipePool }
+  readonly held: HeldDescriptors
+}
+
 export class StreamOutbox implements Outbox {
   readonly #pipes: PipePool
+  readonly #held: HeldDescriptors
   #fd: BorrowedFd | undefined
   #entries: Entry[] = []
   #bytes = 0
@@ -47,8 +55,9 @@ export class StreamOutbox implements Outbox {
   #pipe: SplicePipe | undefined
 
   /** Without a socket yet, everything is queued until `open`. */
-  constructor(pipes: PipePool, fd?: BorrowedFd) {
-    this.#pipes = pipes
+  constructor({ plane, held }: OutboxOf, fd?: BorrowedFd) {
+    this.#pipes = plane.pipes
+    this.#held = held
     this.#fd = fd
   }
 
@@ -78,6 +87,11 @@ export class StreamOutbox implements Outbox {
     )
   }
 
+  #count(descriptors: number): void {
+    this.#descriptors += descriptors
+    this.#held.add(descriptors)
+  }
+
   #queueParts(skip: number, fds: readonly number[]): void {
     const length = partBytes - skip
     const sealed = fds.length > 0
@@ -91,7 +105,7 @@ export class StreamOutbox implements Outbox {
       this.#entries.push({ buffer, start: 0, end: length, fds, sealed })
     }
     this.#bytes += length
-    this.#descriptors += fds.length
+    this.#count(fds.length)
   }
 
   /** Write the parts begun with `beginParts`, descriptors with their first byte; what the socket does not take is queued. */
@@ -199,7 +213,7 @@ export class StreamOutbox implements Outbox {
       if (n < 0) return failureOf(n)
       if (entry.fds.length > 0) {
         closeAll(entry.fds)
-        this.#descriptors -= entry.fds.length
+        this.#count(-entry.fds.length)
         entry.fds = NO_FDS
       }
       entry.start += n
@@ -212,7 +226,8 @@ export class StreamOutbox implements Outbox {
     if (this.#pipe === undefined) return 'all'
     while (this.#pipe.held > 0) {
       const n = this.#pipe.drain(fd)
-      if (n < 0) return failureOf(n)
+      // Never 0 with bytes inside; were it, waiting would spin.
+      if (n <= 0) return n === 0 ? 'gone' : failureOf(n)
     }
     this.#pipes.give(this.#pipe)
     this.#pipe = undefined
@@ -223,7 +238,7 @@ export class StreamOutbox implements Outbox {
     for (const entry of this.#entries) closeAll(entry.fds)
     this.#entries = []
     this.#bytes = 0
-    this.#descriptors = 0
+    this.#count(-this.#descriptors)
     this.#pipe?.close()
     this.#pipe = undefined
   }

@@ -22,6 +22,8 @@ interface Made {
   readonly key: string
   readonly path: string
   readonly parent: OwnedFd
+  /** Held, so that its inode number cannot come to name a directory that is not ours. */
+  readonly self: OwnedFd
   readonly name: string
   readonly status: FileStatus
   users: number
@@ -74,6 +76,7 @@ export const createDirectories = (): Directories => {
           left.push(`${entry.path}: ${removed.left.errno}`)
       }
       entry.parent.close()
+      entry.self.close()
     }
     return left
   }
@@ -84,13 +87,16 @@ export const createDirectories = (): Directories => {
     if (E.isLeft(created)) return created
     const opened = resolveIn(parent.borrowed, name, 'real-directory', subject)
     if (E.isLeft(opened)) return opened
-    const status = statusOf(opened.right.borrowed, subject)
-    if (E.isLeft(status)) {
+    const give = (error: SyscallError): E.Either<SyscallError, never> => {
       opened.right.close()
-      return status
+      return E.left(error)
     }
+    const status = statusOf(opened.right.borrowed, subject)
+    if (E.isLeft(status)) return give(status.left)
+    const self = resolveIn(opened.right.borrowed, '.', 'directory', subject)
+    if (E.isLeft(self)) return give(self.left)
     const key = keyOf(status.right)
-    const entry: Made = { key, path, parent, name, status: status.right, users: 1 }
+    const entry: Made = { key, path, parent, self: self.right, name, status: status.right, users: 1 }
     made.set(key, entry)
     return E.right([opened.right, entry])
   }

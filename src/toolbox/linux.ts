@@ -9,6 +9,7 @@ import type { Counters, Mediation, MediationId, TeardownReport } from '../model/
 import type { Reactor } from '../reactor/contract.ts'
 import type { Connection } from '../relay/connection.ts'
 import { createCounters } from '../relay/counters.ts'
+import { HeldDescriptors } from '../relay/descriptor-reserve.ts'
 import { Listener } from '../relay/listener.ts'
 import type { DataPlane, LinkTraffic } from '../relay/ports.ts'
 import { type Container, createContainers, peerError } from './containers.ts'
@@ -71,6 +72,7 @@ export const createLinuxToolbox = ({ reactor, limits, log, logFor }: LinuxToolbo
     reactor,
     pipes: new PipePool(IDLE_PIPES),
     connections: { limit: limits.connectionsTotal, open: 0, waiting: new Set() },
+    held: HeldDescriptors.ofAll(),
   }
   const directories = createDirectories()
   const alive = new Map<MediationId, Live>()
@@ -129,7 +131,8 @@ export const createLinuxToolbox = ({ reactor, limits, log, logFor }: LinuxToolbo
       graceMs: limits.connectGraceMs,
       onKindMismatch: () => {
         const live = alive.get(id)
-        if (live === undefined || live.kindMismatch) return
+        // A type that the link itself fixed is what it wants, whatever the provider is.
+        if (live === undefined || live.kindMismatch || live.request.kind !== 'detected') return
         live.kindMismatch = true
         tell({ _tag: 'TargetChanged', id })
       },
@@ -153,6 +156,7 @@ export const createLinuxToolbox = ({ reactor, limits, log, logFor }: LinuxToolbo
       session: request.session,
       dialer,
       counters: kept?.traffic.counters ?? createCounters(),
+      held: kept?.traffic.held ?? plane.held.ofLink(),
       log,
       lingerMs: limits.lingerMs,
       maxConnections: limits.connectionsPerLink,
@@ -227,13 +231,16 @@ export const createLinuxToolbox = ({ reactor, limits, log, logFor }: LinuxToolbo
     const live = alive.get(mediation.id)
     if (live === undefined) return E.left({ _tag: 'PeerNotRunning', peer: 'consumer' })
     const request: SocketRequest = { ...live.request, provider }
+    const before = live.request.provider
     // One that has just stopped ends its connections itself, after what it wrote has been delivered.
-    if (provider.pid !== null) {
+    const onlyStopped =
+      provider.pid === null && provider.socket === before.socket && link.provider === live.link.provider
+    if (!onlyStopped) {
       for (const connection of [...live.connections]) if (connection.connected) connection.close()
     }
+    live.dialer.retarget(provider)
     const found = live.request.kind === 'detected' ? detectKind(containers, provider) : live.traffic.kind
     if (found !== 'unknown' && found !== live.traffic.kind) return inject(link, log, request, mediation)
-    live.dialer.retarget(provider)
     const updated: Live = { ...live, link, request, kindAssumed: found === 'unknown', kindMismatch: false }
     alive.set(live.id, updated)
     byNode.set(nodeKey(live.plant.status), updated)
@@ -254,6 +261,7 @@ export const createLinuxToolbox = ({ reactor, limits, log, logFor }: LinuxToolbo
   const withdraw = async (mediation: Mediation): Promise<TeardownReport> => {
     const live = alive.get(mediation.id)
     if (live === undefined) return { connectionsClosed: 0, leftBehind: [] }
+    alive.delete(live.id)
     live.leaving = true
     live.listener.close()
     const leftBehind = unplantLive(live)
@@ -261,7 +269,6 @@ export const createLinuxToolbox = ({ reactor, limits, log, logFor }: LinuxToolbo
     const open = [...live.connections]
     for (const connection of open) connection.close()
     live.dialer.close()
-    alive.delete(live.id)
     return { connectionsClosed: open.length, leftBehind }
   }
 

@@ -11,6 +11,7 @@ import {
   rename,
   resolveIn,
   sameFile,
+  setMode,
   statusIn,
   statusOf,
   unlink,
@@ -25,6 +26,8 @@ import type { Directories, HeldDirectory } from './directories.ts'
 
 /** Somebody may take the name between our look and our rename; this often is bad luck, more is a fight. */
 const ATTEMPTS = 3
+/** Access is decided by the link, not by the file's mode. */
+const SOCKET_MODE = 0o666
 
 export interface PlantRequest {
   readonly container: Container
@@ -100,6 +103,23 @@ const look = (request: PlantRequest, directory: BorrowedFd): E.Either<InjectErro
   return stale.right ? E.right('replace') : E.left({ _tag: 'TargetOccupied', target, by: 'live socket' })
 }
 
+/** Give the new socket's file its mode: a default access list of the directory takes no notice of the umask (acl(5)). */
+const openToAll = (
+  directory: BorrowedFd,
+  name: string,
+  subject: string,
+): E.Either<SyscallError, FileStatus> => {
+  const inode = resolveIn(directory, name, 'unfollowed', subject)
+  if (E.isLeft(inode)) return inode
+  const status = statusOf(inode.right.borrowed, subject)
+  const moded =
+    E.isRight(status) && status.right.kind === 'socket'
+      ? setMode(inode.right.borrowed, SOCKET_MODE, subject)
+      : status
+  inode.right.close()
+  return E.isLeft(moded) ? moded : status
+}
+
 /** Listen under a private name; the caller closes the socket. */
 const listenAs = (
   socket: OwnedFd,
@@ -108,10 +128,13 @@ const listenAs = (
   request: PlantRequest,
 ): E.Either<SyscallError, FileStatus> => {
   const { subject, backlog, container } = request
-  const bound = creatingAs(container.handle.owner, () => bindHere(socket.borrowed, name, subject))
+  const bound = inMountNamespaceOf(container.handle, directory, subject, () =>
+    creatingAs(container.handle.owner, () => bindHere(socket.borrowed, name, subject)),
+  )
   if (E.isLeft(bound)) return bound
+  if (E.isLeft(bound.right)) return bound.right
   const listening = startListening(socket.borrowed, backlog, subject)
-  return E.isLeft(listening) ? listening : statusIn(directory, name, subject)
+  return E.isLeft(listening) ? listening : openToAll(directory, name, subject)
 }
 
 /** Bind, listen, and only then take the real name. EEXIST: somebody was faster. */
@@ -142,16 +165,12 @@ const bindAndRename = (
 }
 
 const plantIn = (request: PlantRequest, directory: HeldDirectory): E.Either<InjectError, Plant> => {
-  const { container, target, subject } = request
+  const { target, subject } = request
   let last: SyscallError = syscallError('renameat2', 'EEXIST', subject)
   for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
     const how = look(request, directory.fd)
     if (E.isLeft(how)) return how
-    const entered = inMountNamespaceOf(container.handle, directory.fd, subject, () =>
-      bindAndRename(request, directory.fd, how.right),
-    )
-    if (E.isLeft(entered)) return E.left(refused(target, entered.left))
-    const bound = entered.right
+    const bound = bindAndRename(request, directory.fd, how.right)
     if (E.isRight(bound)) return E.right(plantOf(request, directory, bound.right.socket, bound.right.status))
     if (bound.left.errno !== 'EEXIST') return E.left(refused(target, bound.left))
     last = bound.left

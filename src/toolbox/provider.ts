@@ -19,7 +19,16 @@ const LONGEST_RETRY_MS = 500
 const LOG_EVERY_MS = 5000
 
 /** Errors that mean "not there yet": starting, restarting, or its backlog is full (connect(2), unix(7)). */
-const NOT_YET: ReadonlySet<string> = new Set(['ENOENT', 'ECONNREFUSED', 'EAGAIN', 'ESRCH', 'ENOTSOCK'])
+const NOT_YET: ReadonlySet<string> = new Set([
+  'ENOENT',
+  'ECONNREFUSED',
+  'EAGAIN',
+  'ESRCH',
+  'ENOTSOCK',
+  // Ours to wait for: the client is not to blame for a full descriptor table.
+  'EMFILE',
+  'ENFILE',
+])
 
 const subjectOf = (provider: ProviderAddress): string =>
   `provider process ${provider.pid}, ${provider.socket}`
@@ -110,6 +119,7 @@ export class ProviderDialer implements Dialer {
   #waiters: Waiter[] = []
   #retryMs = FIRST_RETRY_MS
   #timer: unknown
+  #serving = false
   #loggedAt = Number.NEGATIVE_INFINITY
 
   constructor(provider: ProviderAddress, options: ProviderDialerOptions) {
@@ -140,8 +150,8 @@ export class ProviderDialer implements Dialer {
     }
     const waiter: Waiter = { kind, done, deadline: this.#options.clock.now() + this.#options.graceMs }
     this.#waiters.push(waiter)
-    // In line behind those who came before; the first of the line tries now.
-    if (this.#waiters.length === 1) this.#serve()
+    // In line behind those who came before; without a line it tries now.
+    if (this.#timer === undefined && !this.#serving) this.#serve()
     return () => {
       this.#waiters = this.#waiters.filter(other => other !== waiter)
     }
@@ -151,6 +161,21 @@ export class ProviderDialer implements Dialer {
   #serve(): void {
     if (this.#timer !== undefined) this.#options.clock.clearTimeout(this.#timer)
     this.#timer = undefined
+    this.#serving = true
+    this.#serveLine()
+    this.#serving = false
+  }
+
+  /** Tell a waiter; what goes wrong with one connection must not hold up the line behind it. */
+  #answer(waiter: Waiter, result: OwnedFd | DialError): void {
+    try {
+      waiter.done(result)
+    } catch (error) {
+      this.#options.log.error({ err: error }, 'a connection could not go on after its dial')
+    }
+  }
+
+  #serveLine(): void {
     for (let waiter = this.#waiters[0]; waiter !== undefined; waiter = this.#waiters[0]) {
       const connected = connectProvider(this.#options.containers, this.#provider, waiter.kind)
       if (E.isLeft(connected) && NOT_YET.has(connected.left.errno)) {
@@ -161,7 +186,7 @@ export class ProviderDialer implements Dialer {
       this.#waiters.shift()
       if (E.isRight(connected)) {
         this.#retryMs = FIRST_RETRY_MS
-        waiter.done(connected.right)
+        this.#answer(waiter, connected.right)
       } else {
         this.#fail(waiter, connected.left)
       }
@@ -175,7 +200,7 @@ export class ProviderDialer implements Dialer {
     if (expired.length === 0) return false
     this.#waiters = this.#waiters.filter(waiter => waiter.deadline > now)
     this.#warn('provider did not come within the connect grace: connection closed', error)
-    for (const waiter of expired) waiter.done('timeout')
+    for (const waiter of expired) this.#answer(waiter, 'timeout')
     return true
   }
 
@@ -189,12 +214,12 @@ export class ProviderDialer implements Dialer {
 
   #fail(waiter: Waiter, error: SyscallError): void {
     if (error.errno === 'EPROTOTYPE') {
-      waiter.done('kind-mismatch')
+      this.#answer(waiter, 'kind-mismatch')
       this.#options.onKindMismatch()
       return
     }
     this.#warn('provider refused: connection closed', error)
-    waiter.done('refused')
+    this.#answer(waiter, 'refused')
   }
 
   #warn(message: string, error: SyscallError): void {

@@ -27,6 +27,7 @@ import { createReactor } from '../../src/reactor/reactor.ts'
 import { Connection, type Flow } from '../../src/relay/connection.ts'
 import type { DialError, DialIdentity, Session } from '../../src/relay/contract.ts'
 import { createCounters } from '../../src/relay/counters.ts'
+import { HeldDescriptors } from '../../src/relay/descriptor-reserve.ts'
 import { PacketFlow, StreamFlow } from '../../src/relay/plain-flow.ts'
 import type { Dialer, LinkTraffic } from '../../src/relay/ports.ts'
 import { SessionFlow } from '../../src/relay/session-flow.ts'
@@ -299,6 +300,7 @@ export const startRelay = (options: RelayOptions = {}): TestRelay => {
     plane: {
       reactor,
       pipes,
+      held: HeldDescriptors.ofAll(),
       connections: { limit: options.totalConnections ?? 8192, open: 0, waiting: new Set() },
     },
     kind,
@@ -306,6 +308,7 @@ export const startRelay = (options: RelayOptions = {}): TestRelay => {
     session: options.session,
     dialer,
     counters: createCounters(),
+    held: HeldDescriptors.ofAll(),
     log,
     lingerMs: options.lingerMs ?? 60_000,
     maxConnections: options.maxConnections ?? 1024,

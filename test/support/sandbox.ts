@@ -1,8 +1,23 @@
 /** A process in a mount namespace of its own, with a tmpfs that nobody else sees: the least that a container is. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { before } from 'node:test'
+import { inMountNamespaceOf } from '../../src/kernel/namespace.ts'
+import { closeProcess, openHost } from '../../src/kernel/process.ts'
 import { pid } from './builders.ts'
+import { must } from './descriptors.ts'
 import { eventually } from './eventually.ts'
+import { isRoot } from './privileges.ts'
+
+/** Registers a hook: what the first entry of a namespace opens and keeps, the way home, is no leak of the suite. */
+export const opensTheWayHome = (): void => {
+  before(() => {
+    if (!isRoot) return
+    const host = must(openHost())
+    must(inMountNamespaceOf(host, host.root.borrowed, 'the way home', () => 0))
+    closeProcess(host)
+  })
+}
 
 export interface Sandbox {
   readonly pid: ReturnType<typeof pid>

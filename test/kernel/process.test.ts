@@ -1,0 +1,67 @@
+/** A process is held by its pidfd, so that its number cannot come to mean another one. */
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { statSync } from 'node:fs'
+import { test } from 'node:test'
+import { closeProcess, hasExited, openHost, openPidfd, openProcess } from '../../src/kernel/process.ts'
+import { pid } from '../support/builders.ts'
+import { failureOf, identityOf, leavesNoDescriptors, must } from '../support/descriptors.ts'
+import { eventually } from '../support/eventually.ts'
+import { needsRoot } from '../support/privileges.ts'
+import { startProcess } from '../support/sandbox.ts'
+
+leavesNoDescriptors()
+
+test('a process that has ended and been reaped is not found', () => {
+  const { pid: reaped } = spawnSync('true')
+  assert.equal(failureOf(openProcess(pid(reaped))).errno, 'ESRCH')
+})
+
+test('a held process is alive until it is killed', async t => {
+  if (!needsRoot(t)) return
+  const child = await startProcess()
+  const handle = must(openProcess(child.pid))
+  const pidfd = handle.pidfd
+  assert.ok(pidfd !== undefined && !hasExited(pidfd.borrowed))
+  await child.kill()
+  await eventually('the pidfd tells', () => hasExited(pidfd.borrowed))
+  closeProcess(handle)
+})
+
+test('a process that died but whose parent has not looked is gone as well', async t => {
+  if (!needsRoot(t)) return
+  const child = await startProcess()
+  const pidfd = must(openPidfd(child.pid))
+  process.kill(child.pid, 'SIGKILL')
+  // Synchronous from here: Node has had no turn to reap it, so it is a zombie.
+  while (!hasExited(pidfd.borrowed));
+  assert.ok(['ESRCH', 'ENOENT', 'EACCES'].includes(failureOf(openProcess(child.pid)).errno))
+  pidfd.close()
+  await child.kill()
+})
+
+test('the root of a process in our namespace is ours', async t => {
+  if (!needsRoot(t)) return
+  const child = await startProcess()
+  const handle = must(openProcess(child.pid))
+  const { dev, ino } = statSync('/')
+  assert.equal(identityOf(handle.root.borrowed), `${dev}/${ino}`)
+  closeProcess(handle)
+  await child.kill()
+})
+
+test('the root user of a process without a user namespace is root', async t => {
+  if (!needsRoot(t)) return
+  const child = await startProcess()
+  const handle = must(openProcess(child.pid))
+  assert.deepEqual(handle.owner, { uid: 0, gid: 0 })
+  closeProcess(handle)
+  await child.kill()
+})
+
+test('the host does not exit and needs no entering', () => {
+  const host = must(openHost())
+  assert.equal(host.pidfd, undefined)
+  assert.equal(host.mountNamespace, undefined)
+  closeProcess(host)
+})

@@ -1,0 +1,158 @@
+/**
+ * The layouts we hand to the kernel, against the C compiler of the machine the test runs on; against the published
+ * figures of x86_64 where there is none.
+ */
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import {
+  alignControl,
+  CMSGHDR,
+  EPOLL_EVENT,
+  IOVEC,
+  MSGHDR,
+  OPEN_HOW,
+  POLLFD,
+  RLIMIT,
+  SOCKADDR_UN,
+  STATX,
+} from '../../src/kernel/structs.ts'
+
+const OURS: Readonly<Record<string, Readonly<Record<string, number>>>> = {
+  IOVEC,
+  MSGHDR,
+  CMSGHDR,
+  EPOLL_EVENT,
+  OPEN_HOW,
+  STATX,
+  SOCKADDR_UN,
+  POLLFD,
+  RLIMIT,
+}
+
+/** Our name of a structure: C's, and its fields by our names. */
+const IN_C: Readonly<Record<string, readonly [string, Readonly<Record<string, string>>]>> = {
+  IOVEC: ['struct iovec', { base: 'iov_base', length: 'iov_len' }],
+  MSGHDR: [
+    'struct msghdr',
+    {
+      name: 'msg_name',
+      nameLength: 'msg_namelen',
+      parts: 'msg_iov',
+      partCount: 'msg_iovlen',
+      control: 'msg_control',
+      controlLength: 'msg_controllen',
+      flags: 'msg_flags',
+    },
+  ],
+  CMSGHDR: ['struct cmsghdr', { length: 'cmsg_len', level: 'cmsg_level', type: 'cmsg_type' }],
+  EPOLL_EVENT: ['struct epoll_event', { events: 'events', data: 'data' }],
+  OPEN_HOW: ['struct open_how', { flags: 'flags', mode: 'mode', resolve: 'resolve' }],
+  STATX: [
+    'struct statx',
+    {
+      uid: 'stx_uid',
+      gid: 'stx_gid',
+      mode: 'stx_mode',
+      inode: 'stx_ino',
+      rdevMajor: 'stx_rdev_major',
+      rdevMinor: 'stx_rdev_minor',
+      devMajor: 'stx_dev_major',
+      devMinor: 'stx_dev_minor',
+    },
+  ],
+  SOCKADDR_UN: ['struct sockaddr_un', { family: 'sun_family', path: 'sun_path' }],
+  POLLFD: ['struct pollfd', { fd: 'fd', events: 'events', revents: 'revents' }],
+  RLIMIT: ['struct rlimit', { soft: 'rlim_cur', hard: 'rlim_max' }],
+}
+
+const HEADERS = [
+  'stddef.h',
+  'stdio.h',
+  'sys/socket.h',
+  'sys/uio.h',
+  'sys/epoll.h',
+  'sys/un.h',
+  'sys/resource.h',
+  'poll.h',
+  'linux/openat2.h',
+  'linux/stat.h',
+]
+
+const program = (): string => {
+  const lines = Object.entries(IN_C).flatMap(([ours, [type, fields]]) => [
+    `printf("${ours} size %zu\\n", sizeof(${type}));`,
+    ...Object.entries(fields).map(
+      ([field, theirs]) => `printf("${ours} ${field} %zu\\n", offsetof(${type}, ${theirs}));`,
+    ),
+  ])
+  const alignments = [0, 1, 8, 12, 13, 16, 20, 1012].map(
+    n => `printf("ALIGN ${n} %zu\\n", CMSG_ALIGN(${n}));`,
+  )
+  const includes = HEADERS.map(header => `#include <${header}>`)
+  return ['#define _GNU_SOURCE', ...includes, 'int main(void) {', ...lines, ...alignments, '}', ''].join('\n')
+}
+
+/** What the compiler says, by `STRUCT field`; `undefined` without one, or without the kernel's headers. */
+const asCompiled = (): ReadonlyMap<string, number> | undefined => {
+  const folder = mkdtempSync(join(tmpdir(), 'pvx-structs-'))
+  try {
+    writeFileSync(join(folder, 'layout.c'), program())
+    const built = spawnSync('cc', ['-o', join(folder, 'layout'), join(folder, 'layout.c')])
+    if (built.status !== 0) return undefined
+    const { stdout } = spawnSync(join(folder, 'layout'), { encoding: 'utf8' })
+    return new Map(
+      stdout
+        .trim()
+        .split('\n')
+        .map(line => {
+          const [struct, field, value] = line.split(' ')
+          return [`${struct} ${field}`, Number(value)]
+        }),
+    )
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
+
+test('every size and offset is the one that the C compiler of this machine uses', t => {
+  const theirs = asCompiled()
+  if (theirs === undefined) {
+    t.skip('needs cc and the kernel headers')
+    return
+  }
+  for (const [struct, layout] of Object.entries(OURS)) {
+    for (const [field, value] of Object.entries(layout)) {
+      assert.equal(value, theirs.get(`${struct} ${field}`), `${struct}.${field}`)
+    }
+  }
+})
+
+test('control messages are aligned as CMSG_ALIGN does', t => {
+  const theirs = asCompiled()
+  if (theirs === undefined) {
+    t.skip('needs cc')
+    return
+  }
+  for (const [key, value] of theirs) {
+    const [kind, length] = key.split(' ')
+    if (kind === 'ALIGN') assert.equal(alignControl(Number(length)), value, `CMSG_ALIGN(${length})`)
+  }
+})
+
+test('on x86_64 the layouts are those of its ABI', t => {
+  if (process.arch !== 'x64') {
+    t.skip('needs x64')
+    return
+  }
+  assert.deepEqual(EPOLL_EVENT, { size: 12, events: 0, data: 4 })
+  assert.deepEqual(CMSGHDR, { size: 16, length: 0, level: 8, type: 12 })
+  assert.equal(MSGHDR.size, 56)
+  assert.equal(MSGHDR.flags, 48)
+  assert.equal(STATX.size, 256)
+  assert.equal(STATX.inode, 32)
+  assert.equal(STATX.devMinor, 140)
+})
