@@ -214,6 +214,7 @@ export class ProviderDialer implements Dialer {
 
   #fail(waiter: Waiter, error: SyscallError): void {
     if (error.errno === 'EPROTOTYPE') {
+      this.#warn('provider has a socket of another type: connection closed', error)
       this.#answer(waiter, 'kind-mismatch')
       this.#options.onKindMismatch()
       return
