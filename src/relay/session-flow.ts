@@ -10,13 +10,8 @@ import { E } from '../fp.ts'
 import { Io } from '../kernel/errno.ts'
 import { type BorrowedFd, closeRaw } from '../kernel/fd.ts'
 import {
-  addCopy,
-  addInput,
-  beginParts,
   INPUT_BYTES,
   inputBytes,
-  OUTPUT_BYTES,
-  partBytes,
   peek,
   receiveDroppingRights,
   received,
@@ -39,6 +34,7 @@ import type {
 } from './contract.ts'
 import { countBytes } from './counters.ts'
 import { roomForRights } from './descriptor-reserve.ts'
+import { GatheredWrites, NO_FDS } from './gathered-writes.ts'
 import { opposite } from './plain-flow.ts'
 import { bytesMoved, readStream, takeReceived } from './read-stream.ts'
 import type { Read } from './reading.ts'
@@ -47,7 +43,6 @@ import { StreamOutbox } from './stream-outbox.ts'
 /** How long a lingering close reads on for the peer's own end (RFC 9112 section 9.6 has the reason). */
 const LINGER_CLOSE_MS = 5000
 const EMPTY = new Uint8Array(0)
-const NO_FDS: readonly number[] = []
 
 /** One direction's input: what the session has not consumed, and what it has asked for. */
 interface Input {
@@ -95,9 +90,7 @@ export class SessionFlow implements Flow, Commands {
   #offered: Side | undefined
   /** It was resumed meanwhile: what it leaves is offered again without waiting for more. */
   #resumed = false
-  /** Where the parts begun are going. */
-  #target: Side | undefined
-  #targetFds: readonly number[] = NO_FDS
+  readonly #writes = new GatheredWrites((to, fds) => this.#write(to, fds))
   #dialAs: DialIdentity | undefined
   #closing: 'now' | 'flush' | 'linger' | undefined
   #inCall = false
@@ -220,7 +213,7 @@ export class SessionFlow implements Flow, Commands {
       }
       if (this.#consumed === before && input.opaque === 0) break
     }
-    this.#commit()
+    this.#writes.commit()
     input.stash = this.#closing === undefined ? inputBytes().slice(this.#consumed, length) : EMPTY
     input.fdsAt = Math.max(0, input.fdsAt - this.#consumed)
     this.#viewEnd = 0
@@ -284,7 +277,7 @@ export class SessionFlow implements Flow, Commands {
     } finally {
       this.#inCall = false
     }
-    if (input.kind !== 'bytes') this.#commit()
+    if (input.kind !== 'bytes') this.#writes.commit()
     this.#carryOut()
   }
 
@@ -295,7 +288,7 @@ export class SessionFlow implements Flow, Commands {
       this.#connection.dial(identity)
     }
     if (this.#closing !== undefined) {
-      this.#commit()
+      this.#writes.commit()
       this.#finishClosing()
     }
   }
@@ -316,40 +309,19 @@ export class SessionFlow implements Flow, Commands {
     this.#consumed += bytes
   }
 
-  /** Begin or go on with a write to this side; descriptors start a message of their own and go with its first byte. */
-  #aim(to: Side, fds: readonly number[]): void {
-    if (this.#target !== undefined && (this.#target !== to || fds.length > 0)) this.#commit()
-    if (this.#target === undefined) beginParts()
-    this.#target = to
-    if (fds.length > 0) this.#targetFds = fds
-  }
-
-  #commit(): void {
-    const to = this.#target
-    if (to === undefined) return
-    const fds = this.#targetFds
-    this.#target = undefined
-    this.#targetFds = NO_FDS
-    if (partBytes === 0 && fds.length === 0) return
+  #write(to: Side, fds: readonly number[]): void {
     const half = this.#connection.half(to)
     const written = this.#outboxes[to].writeParts(fds)
     if (half !== undefined) this.#connection.wrote(half, written)
-  }
-
-  #addInput(to: Side, at: number, bytes: number): void {
-    if (addInput(at, bytes)) return
-    this.#commit()
-    this.#aim(to, NO_FDS)
-    addInput(at, bytes)
   }
 
   #forwardHere(from: Side, bytes: number, fds: number): void {
     const to = opposite(from)
     const at = this.#consumed
     this.#consume(bytes)
-    this.#aim(to, this.#takeFds(from, fds))
-    this.#addInput(to, at, bytes)
-    if (fds > 0) this.#commit()
+    this.#writes.aim(to, this.#takeFds(from, fds))
+    this.#writes.addInput(at, bytes)
+    if (fds > 0) this.#writes.commit()
   }
 
   forward(from: Side, bytes: number, fds: number): void {
@@ -362,23 +334,9 @@ export class SessionFlow implements Flow, Commands {
   }
 
   send(to: Side, slices: readonly ByteView[], fds: number): void {
-    this.#aim(to, this.#takeFds(opposite(to), fds))
-    for (const slice of slices) this.#addSlice(to, slice)
-    if (fds > 0) this.#commit()
-  }
-
-  #addSlice(to: Side, slice: ByteView): void {
-    if (slice.buffer === inputBytes().buffer) {
-      this.#addInput(to, slice.byteOffset, slice.length)
-      return
-    }
-    for (let at = 0; at < slice.length; at += OUTPUT_BYTES) {
-      const piece = slice.subarray(at, at + OUTPUT_BYTES)
-      if (addCopy(piece)) continue
-      this.#commit()
-      this.#aim(to, NO_FDS)
-      addCopy(piece)
-    }
+    this.#writes.aim(to, this.#takeFds(opposite(to), fds))
+    for (const slice of slices) this.#writes.addSlice(slice)
+    if (fds > 0) this.#writes.commit()
   }
 
   opaque(from: Side, bytes: number | 'until-end'): void {
@@ -423,7 +381,7 @@ export class SessionFlow implements Flow, Commands {
   }
 
   endWrite(to: Side): void {
-    this.#commit()
+    this.#writes.commit()
     this.#connection.endWrite(to)
   }
 
