@@ -3,6 +3,8 @@
  * Runs until a signal ends it.
  */
 
+import { describePolicyError } from './access/errors.ts'
+import { openPolicyFile } from './access/policy-file.ts'
 import type { DaemonConfig } from './cli/options.ts'
 import { VERSION } from './cli/version.ts'
 import { createController } from './controller/controller.ts'
@@ -69,10 +71,18 @@ export const runDaemon = async (config: DaemonConfig): Promise<number> => {
     log,
     logFor: link => log.child({ link: keyOf(link) }),
   })
+  const { file: policy, problem } = openPolicyFile(config.policy)
+  if (problem !== undefined) {
+    log.error(
+      { error: problem, reason: describePolicyError(problem) },
+      'no link is admitted: the policy cannot be taken',
+    )
+  }
   const controller = createController({
     env: { clock: reactor.clock, wallClock: Date.now, random: Math.random },
     source: pvCtrlSource({ socketPath: config.pvCtrl, timeoutMs: READ_TIMEOUT_MS, limits: config.limits }),
     host,
+    policy: policy.current,
     plugins: createCatalogue(BUILT_IN),
     limits: config.limits,
     log,
@@ -99,7 +109,13 @@ export const runDaemon = async (config: DaemonConfig): Promise<number> => {
   }
   process.on('SIGTERM', signal => void drain(signal))
   process.on('SIGINT', signal => void drain(signal))
-  process.on('SIGHUP', () => void controller.kick('sighup'))
+  process.on('SIGHUP', () => {
+    const worse = policy.reload()
+    if (worse !== undefined) {
+      log.error({ error: worse, reason: describePolicyError(worse) }, 'the last good policy stays in force')
+    }
+    void controller.kick('sighup')
+  })
 
   log.info({ version: VERSION, pid: process.pid, pvCtrl: config.pvCtrl }, 'started')
   controller.start()

@@ -97,7 +97,8 @@ describe('the structure of the sources', () => {
     const pure = [
       'src/model',
       'src/desired',
-      'src/access',
+      'src/access/rules',
+      'src/access/verdict',
       'machines',
       'src/relay/contract',
       'src/graph/codec',

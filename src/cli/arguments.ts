@@ -12,7 +12,7 @@ import { nearest } from './nearest.ts'
 export const MAX_SOCKET_PATH_BYTES = 107
 
 export type OptionKind =
-  | { readonly _tag: 'socket-path' }
+  | { readonly _tag: 'path' }
   | {
       readonly _tag: 'integer'
       readonly min: number
@@ -84,7 +84,7 @@ const named = ({ flag, help, variable }: Description) => ({
 
 export const socketPathOption = <C>(about: Description, lens: Lens<C, string>): Option<C> => ({
   ...named(about),
-  kind: { _tag: 'socket-path' },
+  kind: { _tag: 'path' },
   show: lens.get,
   assign: (text, config) => {
     if (text === '') return E.left('is empty; give the path of a Unix socket')
@@ -96,6 +96,18 @@ export const socketPathOption = <C>(about: Description, lens: Lens<C, string>): 
           `is ${bytes} bytes long (${path}); the path of a Unix socket has at most ${MAX_SOCKET_PATH_BYTES}`,
         )
       : E.right(lens.set(config, path))
+  },
+})
+
+/** A file that need not be there yet. */
+export const filePathOption = <C>(about: Description, lens: Lens<C, string>): Option<C> => ({
+  ...named(about),
+  kind: { _tag: 'path' },
+  show: lens.get,
+  assign: (text, config) => {
+    if (text === '') return E.left('is empty; give the path of a file')
+    if (text.includes('\0')) return E.left('has a NUL byte in it; give the path of a file')
+    return E.right(lens.set(config, resolve(text)))
   },
 })
 
@@ -165,7 +177,7 @@ const SWITCH_WORDS = new Map([
 /** What stands for the value in usage and documents: `--interval MS`. */
 export const placeholderOf = (kind: OptionKind): string => {
   switch (kind._tag) {
-    case 'socket-path':
+    case 'path':
       return 'PATH'
     case 'integer':
       return kind.unit
@@ -178,7 +190,7 @@ export const placeholderOf = (kind: OptionKind): string => {
 
 export const allowedOf = (kind: OptionKind): string => {
   switch (kind._tag) {
-    case 'socket-path':
+    case 'path':
       return 'a path'
     case 'integer':
       return `${kind.min} to ${kind.max}`

@@ -59,9 +59,7 @@ const optionHelp =
   (option: Option<C>): string => {
     const facts = [
       placeholderOf(option.kind) === '' ? undefined : `default ${option.show(defaults)}`,
-      option.kind._tag === 'socket-path' || option.kind._tag === 'switch'
-        ? undefined
-        : allowedOf(option.kind),
+      option.kind._tag === 'path' || option.kind._tag === 'switch' ? undefined : allowedOf(option.kind),
     ].filter(fact => fact !== undefined)
     const value = facts.length > 0 ? ` (${facts.join('; ')})` : ''
     const variable = option.variable === null ? '' : ` [${option.variable}]`

@@ -8,6 +8,7 @@ import { DEFAULT_LIMITS, type Limits } from '../model/limits.ts'
 import {
   choiceOption,
   decodeArguments,
+  filePathOption,
   integerOption,
   NO_OPERANDS,
   type Option,
@@ -28,6 +29,8 @@ export interface DaemonConfig {
   readonly logLevel: Level
   /** For people instead of JSON lines. */
   readonly pretty: boolean
+  /** The access policy's file, absolute. */
+  readonly policy: string
   readonly limits: Limits
 }
 
@@ -36,6 +39,7 @@ export const DEFAULT_CONFIG: DaemonConfig = {
   intervalMs: 1000,
   logLevel: 'info',
   pretty: false,
+  policy: '/etc/pv-xconnect/policy.json',
   limits: DEFAULT_LIMITS,
 }
 
@@ -98,6 +102,10 @@ export const DAEMON_OPTIONS: readonly Option<DaemonConfig>[] = [
   switchOption(
     { flag: 'pretty', help: 'Log for people instead of JSON lines.' },
     { get: config => config.pretty, set: (config, pretty) => ({ ...config, pretty }) },
+  ),
+  filePathOption(
+    { flag: 'policy', help: 'Who may have which link (docs/access.md); absent: what Pantavisor assigned.' },
+    { get: config => config.policy, set: (config, policy) => ({ ...config, policy }) },
   ),
   limitOption(
     'connectGraceMs',

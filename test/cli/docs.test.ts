@@ -41,7 +41,8 @@ describe('docs/operations.md', () => {
 })
 
 describe('docs/errors.md', () => {
-  const tags = matchesOf(read('src/model/errors.ts') + read('src/graph/errors.ts'), /_tag: '(\w+)'/g)
+  const sources = ['src/model/errors.ts', 'src/graph/errors.ts', 'src/access/errors.ts']
+  const tags = matchesOf(sources.map(read).join('\n'), /_tag: '(\w+)'/g)
   const rows = read('docs/errors.md')
     .split('\n')
     .filter(line => /^\| `\w+` \|/.test(line))

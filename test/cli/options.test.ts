@@ -24,7 +24,7 @@ const problemsOf = (args: readonly string[], variables: Variables = {}): readonl
 
 const anotherValue = (option: Option<DaemonConfig>): string => {
   switch (option.kind._tag) {
-    case 'socket-path':
+    case 'path':
       return '/tmp/another.sock'
     case 'integer':
       return String(option.kind.min + 1)
