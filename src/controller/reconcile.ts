@@ -60,6 +60,7 @@ export const createReconciler = (options: ReconcileOptions): Reconciler => {
   let graph: Graph | null = null
   let desired = NOTHING_DESIRED
   let followed: { readonly of: DesiredState; readonly pids: ReadonlySet<Pid> } | null = null
+  let applied: { readonly graph: Graph; readonly policy: Policy } | null = null
   let conditions: readonly Condition[] = []
   let rejectedBefore = ''
   let resyncedAt = Number.NEGATIVE_INFINITY
@@ -106,12 +107,16 @@ export const createReconciler = (options: ReconcileOptions): Reconciler => {
   }
 
   const apply = async (current: Graph, pass: number): Promise<void> => {
-    await plugins.load(new Set(current.links.map(({ type }) => type)))
-    const previous = desired
-    desired = compute(current, options.policy(), plugins, previous)
     const first = resyncedAt === Number.NEGATIVE_INFINITY
     const resync = clock.now() - resyncedAt >= options.resyncMs
+    const policy = options.policy()
+    // The same question has the same answer; asking it for a thousand links every second would only warm the device.
+    if (!resync && applied?.graph === current && applied.policy === policy) return
     if (resync) resyncedAt = clock.now()
+    await plugins.load(new Set(current.links.map(({ type }) => type)))
+    const previous = desired
+    desired = compute(current, policy, plugins, previous)
+    applied = { graph: current, policy }
     const plan = diff(previous, desired, { resync })
     noteVerdicts(previous, plan, pass)
     // The very first plan is told even if it is empty: the daemon serves from then on.
