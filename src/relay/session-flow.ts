@@ -233,7 +233,8 @@ export class SessionFlow implements Flow, Commands {
 
   passesEnd(from: Side, fully: boolean): boolean {
     if (this.#closing !== undefined) {
-      if (this.#closing === 'linger') this.#connection.close()
+      // The consumer has seen what it was told; the provider's end says nothing about that.
+      if (this.#closing === 'linger' && from === 'consumer') this.#connection.close()
       return false
     }
     if (this.#inputs[from].opaque === Number.POSITIVE_INFINITY) return true

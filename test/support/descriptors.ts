@@ -29,8 +29,8 @@ export const openDescriptors = (): number => readdirSync('/proc/self/fd').length
 export const leavesNoDescriptors = (): void => {
   let atStart = 0
   before(async () => {
-    // With its first child Node opens a descriptor that it keeps.
-    await once(spawn('true', { stdio: 'ignore' }), 'exit')
+    // With the first stream of its own libuv opens a descriptor that it keeps.
+    await once(spawn('true'), 'close')
     atStart = openDescriptors()
   })
   after(() =>

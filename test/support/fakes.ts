@@ -8,7 +8,7 @@ import { E } from '../../src/fp.ts'
 import type { GraphError, ReadError } from '../../src/graph/errors.ts'
 import type { GraphReading, GraphSource } from '../../src/graph/source.ts'
 import type { Environment } from '../../src/model/clock.ts'
-import type { InjectError } from '../../src/model/errors.ts'
+import { type InjectError, syscallError } from '../../src/model/errors.ts'
 import type { Graph } from '../../src/model/graph.ts'
 import type { Pid } from '../../src/model/identity.ts'
 import type { Link, LinkKey } from '../../src/model/link.ts'
@@ -163,7 +163,8 @@ export const fakeWorld = (log: LinkLog = fakeLog()): FakeWorld => {
       }
       const occupant = world.planted.get(placeOf(link))
       if (occupant !== undefined && occupant.mediation.id !== kept?.id) {
-        return E.left({ _tag: 'TargetOccupied', target: request.target, by: 'live socket' })
+        const cause = syscallError('bind', 'EADDRINUSE', request.target)
+        return E.left({ _tag: 'TargetRefused', target: request.target, cause })
       }
       ids += 1
       const mediation: Mediation = {
@@ -234,13 +235,14 @@ export const fakeWorld = (log: LinkLog = fakeLog()): FakeWorld => {
       follow: pids => {
         world.followed.clear()
         for (const pid of pids) world.followed.add(pid)
-        // As the contract says: those already gone are reported too, each time.
+        // Harsher than the contract asks: one that is gone already is reported too, each time.
         for (const pid of pids) if (world.dead.has(pid)) listener({ _tag: 'ProcessExited', pid })
       },
       observe: ids => {
         const wanted = new Set(ids)
-        const losses = new Map<MediationId, Loss>()
+        const losses = new Map<MediationId, Loss>([...wanted].map(id => [id, 'target-lost']))
         for (const { link, mediation } of world.planted.values()) {
+          losses.delete(mediation.id)
           if (!wanted.has(mediation.id)) continue
           if (link.consumer_pid !== null && world.dead.has(link.consumer_pid)) {
             losses.set(mediation.id, 'consumer-exited')

@@ -94,12 +94,14 @@ export class Wire {
   async sendAll(bytes: Uint8Array | string, fds: readonly number[] = []): Promise<void> {
     let rest = typeof bytes === 'string' ? Buffer.from(bytes) : bytes
     let left = fds
+    let deadline = Date.now() + PATIENCE_MS
     while (rest.length > 0) {
       const n = this.send(rest.subarray(0, 128 * 1024), left)
       if (n > 0) {
         rest = rest.subarray(n)
         left = []
-      } else if (n === Io.again || n === Io.busy) await turn()
+        deadline = Date.now() + PATIENCE_MS
+      } else if ((n === Io.again || n === Io.busy) && Date.now() < deadline) await turn()
       else throw new Error(`send failed: ${n}`)
     }
   }
@@ -159,13 +161,15 @@ export class Wire {
   /** This many bytes; descriptors would be lost. */
   async take(length: number): Promise<Buffer> {
     const parts: Buffer[] = []
+    let deadline = Date.now() + PATIENCE_MS
     for (let left = length; left > 0; ) {
       const n = receivePlain(this.fd, 0, Math.min(left, 256 * 1024))
       if (n === 0) throw new Error(`the stream ended ${left} bytes early`)
       if (n > 0) {
         parts.push(Buffer.from(inputBytes().subarray(0, n)))
         left -= n
-      } else if (n === Io.again) await turn()
+        deadline = Date.now() + PATIENCE_MS
+      } else if (n === Io.again && Date.now() < deadline) await turn()
       else throw new Error(`receive failed: ${n}`)
     }
     return Buffer.concat(parts)
