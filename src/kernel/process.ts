@@ -63,10 +63,6 @@ const rootOwnerOf = (pid: Pid): E.Either<SyscallError, RootOwner> => {
   }
 }
 
-/** The mounts a process sees; it polls as priority data when they change (proc(5), `/proc/pid/mountinfo`). */
-export const openMountTable = (pid: Pid): E.Either<SyscallError, OwnedFd> =>
-  openForReading(`/proc/${pid}/mountinfo`)
-
 /** Close everything a handle holds. */
 export const closeProcess = (handle: ProcessHandle): void => {
   handle.pidfd?.close()

@@ -32,8 +32,9 @@ export class HeldDescriptors {
     return new HeldDescriptors(Math.floor(this.#limit / 2), this)
   }
 
+  /** Once all links together hold their share, only those that hold nothing go on: they are not the cause. */
   get full(): boolean {
-    return this.#held >= this.#limit || this.#parent?.full === true
+    return this.#held >= this.#limit || (this.#held > 0 && this.#parent?.full === true)
   }
 
   /** Negative when they leave. */

@@ -4,25 +4,11 @@
  */
 import { E } from '../fp.ts'
 import { Readiness } from '../kernel/epoll.ts'
-import type { OwnedFd } from '../kernel/fd.ts'
-import {
-  closeProcess,
-  openHost,
-  openMountTable,
-  openProcess,
-  type ProcessHandle,
-  seesTheHost,
-} from '../kernel/process.ts'
+import { type MountWatch, watchMounts } from '../kernel/mount-table.ts'
+import { closeProcess, openHost, openProcess, type ProcessHandle, seesTheHost } from '../kernel/process.ts'
 import type { InjectError, SyscallError } from '../model/errors.ts'
 import { HOST, type Pid } from '../model/identity.ts'
 import type { Reactor, Watch } from '../reactor/contract.ts'
-
-const MOUNT_EVENTS_APART_MS = 250
-
-interface MountWatch {
-  readonly table: OwnedFd
-  readonly watch: Watch
-}
 
 export class Container {
   readonly pid: Pid
@@ -70,19 +56,8 @@ export const createContainers = ({
   const unwatch = (container: Container): void => {
     container.watch?.close()
     container.watch = undefined
-    container.mounts?.watch.close()
-    container.mounts?.table.close()
+    container.mounts?.close()
     container.mounts = undefined
-  }
-
-  /** At most so often: a container that mounts without end must not keep us looking at it without end. */
-  const mountsChanged = (container: Container): void => {
-    const { mounts } = container
-    mounts?.watch.rest()
-    reactor.clock.setTimeout(() => {
-      if (mounts !== undefined && container.mounts === mounts) mounts.watch.wait(Readiness.priority)
-    }, MOUNT_EVENTS_APART_MS)
-    onMountsChanged(container.pid)
   }
 
   const dispose = (container: Container): void => {
@@ -126,14 +101,9 @@ export const createContainers = ({
     },
     watchMounts: container => {
       if (container.mounts !== undefined || container.exited || container.pid === HOST) return
-      const table = openMountTable(container.pid)
+      const watch = watchMounts(container.pid, reactor.clock, () => onMountsChanged(container.pid))
       // Without it, a change is found by looking: every few seconds instead of at once.
-      if (E.isLeft(table)) return
-      const watch = reactor.watch(table.right.borrowed, Readiness.priority, {
-        ready: () => mountsChanged(container),
-        failed: () => unwatch(container),
-      })
-      container.mounts = { table: table.right, watch }
+      if (E.isRight(watch)) container.mounts = watch.right
     },
     release: container => {
       container.users -= 1

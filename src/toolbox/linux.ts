@@ -42,6 +42,8 @@ interface Live {
   readonly traffic: LinkTraffic
   readonly dialer: ProviderDialer
   readonly connections: Set<Connection>
+  /** The provider's process when it last had one. */
+  lastRunning: Pid | null
   /** The provider could not be asked for its type; `kind` is what its clients most likely want. */
   kindAssumed: boolean
   /** A client met a provider of another type: the planted one has to follow. */
@@ -172,6 +174,7 @@ export const createLinuxToolbox = ({ reactor, limits, log, logFor }: LinuxToolbo
       traffic,
       dialer,
       connections,
+      lastRunning: request.provider.pid ?? kept?.lastRunning ?? null,
       kindAssumed: kind.assumed,
       kindMismatch: false,
       leaving: false,
@@ -231,17 +234,24 @@ export const createLinuxToolbox = ({ reactor, limits, log, logFor }: LinuxToolbo
     const live = alive.get(mediation.id)
     if (live === undefined) return E.left({ _tag: 'PeerNotRunning', peer: 'consumer' })
     const request: SocketRequest = { ...live.request, provider }
-    const before = live.request.provider
-    // One that has just stopped ends its connections itself, after what it wrote has been delivered.
-    const onlyStopped =
-      provider.pid === null && provider.socket === before.socket && link.provider === live.link.provider
-    if (!onlyStopped) {
+    const sameService =
+      provider.socket === live.request.provider.socket && link.provider === live.link.provider
+    // One that has just stopped ends its connections itself, after what it wrote has been delivered; and one that was
+    // only said to have stopped keeps them.
+    if (!sameService || (provider.pid !== null && provider.pid !== live.lastRunning)) {
       for (const connection of [...live.connections]) if (connection.connected) connection.close()
     }
     live.dialer.retarget(provider)
     const found = live.request.kind === 'detected' ? detectKind(containers, provider) : live.traffic.kind
     if (found !== 'unknown' && found !== live.traffic.kind) return inject(link, log, request, mediation)
-    const updated: Live = { ...live, link, request, kindAssumed: found === 'unknown', kindMismatch: false }
+    const updated: Live = {
+      ...live,
+      link,
+      request,
+      lastRunning: provider.pid ?? live.lastRunning,
+      kindAssumed: found === 'unknown',
+      kindMismatch: false,
+    }
     alive.set(live.id, updated)
     byNode.set(nodeKey(live.plant.status), updated)
     return E.right(mediationOf(updated))

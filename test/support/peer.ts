@@ -85,6 +85,8 @@ export interface Peer {
     text: string,
     options?: { size?: number; descriptors?: readonly string[] },
   ): Promise<unknown>
+  /** Out of band: the last byte of `text` is an urgent one. */
+  sendUrgent(name: string, text: string): Promise<unknown>
   receiveMessage(
     name: string,
     options?: { size?: number; room?: number; keepAs?: string },
@@ -99,12 +101,20 @@ export interface Peer {
   pour(name: string, size: number): Promise<t.TypeOf<typeof Poured>>
   take(name: string, size: number): Promise<t.TypeOf<typeof Drained>>
   /** Send until nothing was taken for `quietMs`: how many bytes that were. */
-  fill(name: string, quietMs: number, options?: { chunk?: number; descriptor?: string }): Promise<number>
+  fill(
+    name: string,
+    quietMs: number,
+    options?: { chunk?: number; descriptor?: string; copies?: number },
+  ): Promise<number>
   queued(name: string): Promise<number>
 
   connectMany(prefix: string, path: string, count: number): Promise<t.TypeOf<typeof Connected>>
   echoMany(prefix: string, count: number, waitMs: number): Promise<t.TypeOf<typeof Echoed>>
+  /** How many of them the other side has ended. */
+  closedMany(prefix: string): Promise<number>
   closeMany(prefix: string): Promise<unknown>
+  /** Connect as soon as the connection before was ended, for so long: how many there were. */
+  reconnect(path: string, forMs: number): Promise<number>
   openDescriptors(): Promise<number>
 
   /** Gone without a word, as in a crash. */
@@ -201,6 +211,7 @@ export const startPeer = async (place: Place): Promise<Peer> => {
     writeFile: (name, text) => ask(Nothing, 'write_file', { name, text }),
 
     send: (name, text, options) => ask(Nothing, 'send', { name, text, ...options }),
+    sendUrgent: (name, text) => ask(Nothing, 'send_urgent', { name, text }),
     receiveMessage: (name, options) =>
       ask(Message, 'receive_message', {
         name,
@@ -225,6 +236,9 @@ export const startPeer = async (place: Place): Promise<Peer> => {
     connectMany: (prefix, path, count) => ask(Connected, 'connect_many', { prefix, path, count }, 30_000),
     echoMany: (prefix, count, waitMs) =>
       ask(Echoed, 'echo_many', { prefix, count, patience_ms: waitMs }, waitMs + PATIENCE_MS),
+    closedMany: async prefix => (await ask(Count, 'closed_many', { prefix })).count,
+    reconnect: async (path, forMs) =>
+      (await ask(Count, 'reconnect', { path, for_ms: forMs }, forMs + PATIENCE_MS)).count,
     closeMany: prefix => ask(Nothing, 'close_many', { prefix }),
     openDescriptors: async () => (await ask(Count, 'open_descriptors', {})).count,
 

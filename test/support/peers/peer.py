@@ -243,6 +243,13 @@ def send(name, text='', size=None, descriptors=()):
     return {}
 
 
+@operation
+def send_urgent(name, text):
+    """Its last byte jumps the queue, as far as the receiver wants it to."""
+    sockets[name].send(text.encode(), socket.MSG_OOB | socket.MSG_NOSIGNAL)
+    return {}
+
+
 def keep(prefix, fds):
     names = [f'{prefix}{index}' for index in range(len(fds))]
     for name, fd in zip(names, fds):
@@ -403,13 +410,15 @@ def take(name, size):
 
 
 @operation
-def fill(name, quiet_ms, chunk=65536, descriptor=None):
-    """Send until nothing more was taken for `quiet_ms`: how much fits between here and a reader that does not read."""
+def fill(name, quiet_ms, chunk=65536, descriptor=None, copies=1):
+    """Send until nothing more was taken for `quiet_ms`: how much fits between here and a reader that does not read.
+
+    Every message carries the descriptor, as many times as there shall be copies."""
     sock = sockets[name]
     data = b'\0' * chunk
     rights = []
     if descriptor is not None:
-        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [files[descriptor]]))]
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [files[descriptor]] * copies))]
     done = 0
     while True:
         _, writable, _ = select.select([], [sock], [], quiet_ms / 1000)
@@ -490,6 +499,30 @@ def close_many(prefix):
     for name in [name for name in sockets if name.startswith(prefix)]:
         sockets.pop(name).close()
     return {}
+
+
+@operation
+def closed_many(prefix):
+    """How many of them the other side has ended."""
+    chosen = [sock for name, sock in sockets.items() if name.startswith(prefix)]
+    return {'count': sum(1 for sock in chosen if hung_up(sock))}
+
+
+@operation
+def reconnect(path, for_ms):
+    """Connect, wait for the end, connect again, and so on: how often that was."""
+    deadline = time.monotonic() + for_ms / 1000
+    count = 0
+    while time.monotonic() < deadline:
+        try:
+            sock = dial(path, 'stream')
+            sock.settimeout(max(0.001, deadline - time.monotonic()))
+            with sock:
+                sock.recv(1)
+        except OSError:
+            pass
+        count += 1
+    return {'count': count}
 
 
 # ------------------------------------------------------------------ services that run by themselves
