@@ -212,11 +212,14 @@ for (const { what, change } of successors) {
 }
 
 scenario(
-  'connections to a provider that Pantavisor says has stopped are left to the provider',
+  'connections to a provider that Pantavisor says has stopped, and runs again, are left to the provider',
   async world => {
     const { consumer, entry } = await connectedPair(world, { service: 'echo' })
     await echoes(consumer, 'line')
     world.ctrl.serve([{ ...entry, provider_pid: -1 }])
+    await world.ctrl.askedAgain(3)
+    await stillEchoes(consumer, 'line')
+    world.ctrl.serve([entry])
     await world.ctrl.askedAgain(3)
     await stillEchoes(consumer, 'line')
   },
