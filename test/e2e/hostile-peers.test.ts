@@ -30,11 +30,10 @@ const READS_APART_MS = 250
 
 /** So often, in that folder. Lazily: what is planted in a mount keeps it busy. */
 const MOUNT_AND_UNMOUNT = `
-mkdir -p "$1"
 round=0
 while [ "$round" -lt "$2" ]; do
-  mount -t tmpfs churn "$1"
-  umount -l "$1"
+  mkdir -p "$1"
+  mount -t tmpfs churn "$1" && umount -l "$1" || true
   round=$((round + 1))
 done`
 
@@ -239,6 +238,22 @@ scenario(
     await world.daemon.reaches(link, 'mediating')
   },
   { intervalMs: NEVER_MS },
+)
+
+scenario(
+  'a file system mounted over a directory that was made for a socket outlives the link',
+  async world => {
+    const { app, link } = await connectedPair(world, { service: 'echo' })
+    const folder = dirname(TARGET)
+    await app.exec('mount', '-t', 'tmpfs', 'over', folder)
+    await eventually('the socket is there again', () => exists(app.path(TARGET)), 2000)
+    await app.exec('touch', `${folder}/own`)
+    world.ctrl.serve([])
+    await world.daemon.reaches(link, 'released')
+    assert.equal(exists(app.path(TARGET)), false)
+    assert.ok(exists(app.path(`${folder}/own`)))
+    await app.exec('umount', folder)
+  },
 )
 
 const churned = [
