@@ -46,7 +46,7 @@ export interface Directories {
   /** Find a directory inside a root and make what is missing of it, 0755. Release it as often as it was held. */
   hold(root: BorrowedFd, path: string, subject: string): E.Either<SyscallError, HeldDirectory>
   /** The paths that could not be removed although they are ours and nobody uses them: something else is in them. */
-  release(directory: HeldDirectory, root: BorrowedFd): readonly string[]
+  release(directory: HeldDirectory): readonly string[]
 }
 
 const keyOf = (status: FileStatus): string => `${status.device}/${status.inode}`
@@ -63,26 +63,16 @@ export const createDirectories = (): Directories => {
   const held = new Map<string, Held>()
   const made = new Map<string, Made>()
 
-  /**
-   * Whether the container sees this directory at its path. One that it has mounted over stays: removed from outside,
-   * the kernel would detach the container's mount with it (mount_namespaces(7)).
-   */
-  const isSeen = (root: BorrowedFd, { path, status }: Made): boolean => {
-    const found = resolveIn(root, path, 'directory', path)
-    if (E.isLeft(found)) return false
-    const now = statusOf(found.right.borrowed, path)
-    found.right.close()
-    return E.isRight(now) && sameFile(now.right, status)
-  }
-
-  const releaseMade = (chain: readonly Made[], root: BorrowedFd): readonly string[] => {
+  const releaseMade = (chain: readonly Made[]): readonly string[] => {
     const left: string[] = []
     for (const entry of [...chain].reverse()) {
       entry.users -= 1
       if (entry.users > 0) continue
       made.delete(entry.key)
+      // Looked up through the container's mounts: a directory that it has mounted over shows as another one and stays,
+      // because removing it from outside would detach that mount (mount_namespaces(7)).
       const now = statusIn(entry.parent.borrowed, entry.name, entry.path)
-      if (E.isRight(now) && sameFile(now.right, entry.status) && isSeen(root, entry)) {
+      if (E.isRight(now) && sameFile(now.right, entry.status)) {
         const removed = removeDirectory(entry.parent.borrowed, entry.name, entry.path)
         if (E.isLeft(removed) && removed.left.errno !== 'ENOTEMPTY')
           left.push(`${entry.path}: ${removed.left.errno}`)
@@ -123,7 +113,7 @@ export const createDirectories = (): Directories => {
     let last: OwnedFd | undefined
     const give = (error: SyscallError): E.Either<SyscallError, never> => {
       last?.close()
-      releaseMade(chain, root)
+      releaseMade(chain)
       return E.left(error)
     }
     for (const prefix of prefixes(path)) {
@@ -161,7 +151,7 @@ export const createDirectories = (): Directories => {
       const status = statusOf(last.borrowed, subject)
       if (E.isLeft(status)) {
         last.close()
-        releaseMade(chain, root)
+        releaseMade(chain)
         return status
       }
       const key = keyOf(status.right)
@@ -169,7 +159,7 @@ export const createDirectories = (): Directories => {
       if (shared !== undefined) {
         shared.users += 1
         last.close()
-        releaseMade(chain, root)
+        releaseMade(chain)
         return E.right(shared)
       }
       const directory: Held = {
@@ -183,14 +173,14 @@ export const createDirectories = (): Directories => {
       held.set(key, directory)
       return E.right(directory)
     },
-    release: (directory, root) => {
+    release: directory => {
       const entry = [...held.values()].find(candidate => candidate === directory)
       if (entry === undefined) return []
       entry.users -= 1
       if (entry.users > 0) return []
       held.delete(entry.key)
       entry.owned.close()
-      return releaseMade(entry.chain, root)
+      return releaseMade(entry.chain)
     },
   }
 }

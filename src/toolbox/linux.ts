@@ -120,7 +120,7 @@ export const createLinuxToolbox = ({ reactor, limits, log, logFor }: LinuxToolbo
 
   const unplantLive = (live: Live): readonly string[] => {
     if (byNode.get(nodeKey(live.plant.status)) === live) byNode.delete(nodeKey(live.plant.status))
-    const left = unplant(live.plant, live.container, directories)
+    const left = unplant(live.plant, directories)
     containers.release(live.container)
     return left
   }

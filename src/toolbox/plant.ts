@@ -213,7 +213,7 @@ export const plantSocket = (
   const directory = creatingAs(owner, () => directories.hold(root.borrowed, parentOf(target), subject))
   if (E.isLeft(directory)) return E.left(refused(target, directory.left))
   const plant = plantIn(request, directory.right)
-  if (E.isLeft(plant)) directories.release(directory.right, root.borrowed)
+  if (E.isLeft(plant)) directories.release(directory.right)
   return plant
 }
 
@@ -232,11 +232,11 @@ export const pathIsOurs = (plant: Plant, container: Container): boolean => {
 }
 
 /** Remove the name if it is still ours, and the directories that were made for it. What stays is said. */
-export const unplant = (plant: Plant, container: Container, directories: Directories): readonly string[] => {
+export const unplant = (plant: Plant, directories: Directories): readonly string[] => {
   const left: string[] = []
   if (nameIsOurs(plant)) {
     const removed = unlink(plant.directory.fd, plant.name, plant.planted.target)
     if (E.isLeft(removed)) left.push(`${plant.planted.target}: ${removed.left.errno}`)
   }
-  return [...left, ...directories.release(plant.directory, container.handle.root.borrowed)]
+  return [...left, ...directories.release(plant.directory)]
 }
