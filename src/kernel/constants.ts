@@ -10,13 +10,10 @@ export const SOCK_SEQPACKET = 5
 export const SOCK_NONBLOCK = 0o4000
 export const SOCK_CLOEXEC = 0o2000000
 export const SOL_SOCKET = 1
-export const SO_ERROR = 4
 export const SO_OOBINLINE = 10
 export const SO_PASSCRED = 16
 export const SO_PEERCRED = 17
 export const SO_SNDBUFFORCE = 32
-/** Linux 6.16: 0 makes a sender of descriptors get EPERM, where they would be lost in silence. */
-export const SO_PASSRIGHTS = 83
 export const SCM_RIGHTS = 1
 /** The kernel takes no more in one message (`SCM_MAX_FD`, unix(7)). */
 export const SCM_MAX_FD = 253
@@ -70,7 +67,6 @@ export const STATX_BASIC_STATS = 0x7ff
 export const S_IFMT = 0o170000
 export const S_IFSOCK = 0o140000
 export const S_IFLNK = 0o120000
-export const S_IFREG = 0o100000
 export const S_IFBLK = 0o060000
 export const S_IFDIR = 0o040000
 export const S_IFCHR = 0o020000
@@ -83,8 +79,6 @@ export const CLONE_NEWIPC = 0x08000000
 export const CLONE_NEWPID = 0x20000000
 
 export const MS_RDONLY = 1
-export const MS_NOSUID = 2
-export const MS_NODEV = 4
 export const MS_REMOUNT = 32
 export const MS_BIND = 4096
 export const MS_REC = 16384

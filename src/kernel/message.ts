@@ -18,7 +18,7 @@ import {
   SOL_SOCKET,
 } from './constants.ts'
 import { c, NULL } from './declarations.ts'
-import { Io, ioFailure } from './errno.ts'
+import { ioFailure } from './errno.ts'
 import { type BorrowedFd, closeRaw, noteReceived } from './fd.ts'
 import { type Address, getWord, NativeBlock, setWord } from './memory.ts'
 import { alignControl, CMSGHDR, IOVEC, MSGHDR } from './structs.ts'
@@ -276,6 +276,3 @@ export const sendInput = (fd: BorrowedFd, at: number, length: number): number =>
   const n = c.send(fd, input.at(at), length, MSG_NOSIGNAL | MSG_DONTWAIT)
   return n < 0 ? ioFailure() : n
 }
-
-/** The failures of this module that mean "the peer is not there any more". */
-export const isGone = (n: number): boolean => n === Io.gone || n === Io.failed

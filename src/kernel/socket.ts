@@ -10,7 +10,6 @@ import {
   SHUT_WR,
   SO_OOBINLINE,
   SO_PASSCRED,
-  SO_PASSRIGHTS,
   SO_PEERCRED,
   SO_SNDBUFFORCE,
   SOCK_CLOEXEC,
@@ -114,9 +113,6 @@ export const receiveCredentials = (socket: BorrowedFd): boolean => setOption(soc
  * while no read finds it.
  */
 export const takeUrgentInline = (socket: BorrowedFd): boolean => setOption(socket, SO_OOBINLINE, 1)
-
-/** Senders of descriptors get EPERM. False where the kernel does not know the option (before 6.16). */
-export const refuseDescriptors = (socket: BorrowedFd): boolean => setOption(socket, SO_PASSRIGHTS, 0)
 
 /** Room for a packet of this size; the kernel doubles it for its own bookkeeping (socket(7)). */
 export const growSendBuffer = (socket: BorrowedFd, bytes: number): boolean =>
