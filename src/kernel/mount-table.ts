@@ -38,7 +38,11 @@ export const watchMounts = (
     // exception in this callback would vanish.
     handle.stop()
     after(0, onChange)
-    after(APART_MS, () => handle.start({ disconnect: true }, changed))
+    after(APART_MS, () => {
+      handle.start({ disconnect: true }, changed)
+      // Adding it to the loop's epoll instance polls it, and so consumes a change that came meanwhile.
+      onChange()
+    })
   }
   // In a variable that the result holds on to: koffi closes a handle whose object is collected.
   const handle = koffi.node.poll(table.right.borrowed, { disconnect: true }, changed)
