@@ -1,6 +1,6 @@
 /** The outbox of a SEQPACKET socket: whole messages with their descriptors, empty ones too. */
 import { Io } from '../kernel/errno.ts'
-import { type BorrowedFd, closeRaw } from '../kernel/fd.ts'
+import { type BorrowedFd, closeAllRaw } from '../kernel/fd.ts'
 import { addInput, beginParts, inputBytes, sendPartsTo, shrinkInput, stageInput } from '../kernel/message.ts'
 import { growSendBuffer } from '../kernel/socket.ts'
 import type { HeldDescriptors } from './descriptor-reserve.ts'
@@ -52,7 +52,7 @@ export class PacketOutbox implements Outbox {
       n = sendPartsTo(this.#fd, fds)
     }
     if (n >= 0) {
-      for (const fd of fds) closeRaw(fd)
+      closeAllRaw(fds)
       return 'all'
     }
     if (n === Io.again) return 'blocked'
@@ -67,7 +67,7 @@ export class PacketOutbox implements Outbox {
       const written = this.#send(length, fds)
       if (written === 'all') return written
       if (written === 'gone') {
-        for (const fd of fds) closeRaw(fd)
+        closeAllRaw(fds)
         return written
       }
       this.#queue(length, fds)
@@ -107,7 +107,7 @@ export class PacketOutbox implements Outbox {
   }
 
   discard(): void {
-    for (const packet of this.#packets) for (const fd of packet.fds) closeRaw(fd)
+    for (const packet of this.#packets) closeAllRaw(packet.fds)
     this.#packets = []
     this.#bytes = 0
     this.#count(-this.#descriptors)

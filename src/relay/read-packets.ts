@@ -1,6 +1,6 @@
 /** Reading SEQPACKET: one packet at a time, boundaries, descriptors and empty packets kept (unix(7)). */
 import { Io } from '../kernel/errno.ts'
-import { type BorrowedFd, closeRaw } from '../kernel/fd.ts'
+import { type BorrowedFd, closeAllRaw } from '../kernel/fd.ts'
 import {
   growInput,
   INPUT_BYTES,
@@ -14,12 +14,10 @@ import { countBytes, type LinkCounters } from './counters.ts'
 import { type HeldDescriptors, roomForRights } from './descriptor-reserve.ts'
 import type { PacketOutbox } from './packet-outbox.ts'
 import { takeReceived } from './read-stream.ts'
-import { type Read, TURN_BYTES, TURN_PACKETS } from './reading.ts'
+import { afterWrite, type Read, readFailure, TURN_BYTES, TURN_PACKETS } from './reading.ts'
 
 /** A packet is held whole, so its size is bounded; a longer one ends the connection. */
 export const PACKET_BYTES = 16 * 1024 * 1024
-
-const failure = (n: number): Read => (n === Io.again ? 'idle' : 'source-gone')
 
 const passPacket = (
   fd: BorrowedFd,
@@ -31,25 +29,24 @@ const passPacket = (
   let length = nextPacketBytes(fd)
   // A peer that closed with unread data leaves an error in front of the packets it had sent; reading takes it away.
   if (length === Io.gone) length = nextPacketBytes(fd)
-  if (length < 0) return failure(length)
+  if (length < 0) return readFailure(length)
   if (length > PACKET_BYTES) return 'lost'
   if (!roomForRights(fd, 1, held)) return 'starved'
   growInput(length)
   const n = receiveWithRights(fd, 0, Math.max(length, 1))
-  if (n < 0) return failure(n)
+  if (n < 0) return readFailure(n)
   // Every packet carries credentials, because our sockets ask for them; the end of the stream does not.
   if (n === 0 && !received.credentialed) return 'ended'
   const fds = takeReceived(counters)
   countBytes(counters, side, n)
   counters.messages += 1
   if (received.controlTruncated) {
-    for (const lost of fds) closeRaw(lost)
+    closeAllRaw(fds)
     return 'lost'
   }
   const written = outbox.write(n, fds)
   if (length > INPUT_BYTES) shrinkInput()
-  if (written === 'all') return undefined
-  return written === 'gone' ? 'sink-gone' : written
+  return afterWrite(written)
 }
 
 /** Move the packets the source has into the outbox, at most one turn's worth. */

@@ -7,7 +7,7 @@
  * Then plain bytes go by the cheapest way, and a message with rights goes alone.
  */
 import { Io } from '../kernel/errno.ts'
-import type { BorrowedFd } from '../kernel/fd.ts'
+import { type BorrowedFd, closeAllRaw } from '../kernel/fd.ts'
 import {
   addInput,
   beginParts,
@@ -23,28 +23,13 @@ import {
 import type { Side } from './contract.ts'
 import { countBytes, type LinkCounters } from './counters.ts'
 import { type HeldDescriptors, roomForRights } from './descriptor-reserve.ts'
-import type { Written } from './outbox.ts'
-import { type Read, TURN_BYTES } from './reading.ts'
+import { afterWrite, type Read, readFailure, TURN_BYTES } from './reading.ts'
 import type { StreamOutbox } from './stream-outbox.ts'
 
 /** From here on a splice is cheaper than a copy. */
 const SPLICE_FROM_BYTES = 16 * 1024
 /** A kernel stream buffer is at most about 36 KiB, so no message with rights is longer than this. */
 const RIGHTS_BYTES = 64 * 1024
-
-const afterWrite = (written: Written): Read | undefined => {
-  switch (written) {
-    case 'all':
-      return undefined
-    case 'blocked':
-    case 'busy':
-      return written
-    case 'gone':
-      return 'sink-gone'
-  }
-}
-
-const failure = (n: number): Read => (n === Io.again ? 'idle' : 'source-gone')
 
 /** The descriptors of the last read, as the outbox takes them over. */
 export const takeReceived = (counters: LinkCounters): readonly number[] => {
@@ -72,20 +57,20 @@ const passRights = (
   room: number,
 ): Read | undefined => {
   const end = peek(source.fd, Math.min(RIGHTS_BYTES, room))
-  if (end <= 0) return failure(end)
+  if (end <= 0) return readFailure(end)
   const before = end > 1 ? receiveUpToRights(source.fd, 0, end) : Io.fault
   if (before >= 0) return passPlain(source, outbox, counters, before)
-  if (before !== Io.fault) return failure(before)
+  if (before !== Io.fault) return readFailure(before)
   if (!roomForRights(source.fd, end, source.held)) return 'starved'
   const n = receiveWithRights(source.fd, 0, end)
-  if (n < 0) return failure(n)
+  if (n < 0) return readFailure(n)
   const fds = takeReceived(counters)
   beginParts()
   addInput(0, n)
   countBytes(counters, source.side, n)
   bytesMoved += n
   if (received.controlTruncated) {
-    outbox.refuse(fds)
+    closeAllRaw(fds)
     return 'lost'
   }
   return afterWrite(outbox.writeParts(fds))
@@ -113,7 +98,7 @@ const splice = (
   if (spliced === undefined) return 'copy'
   const { moved, written } = spliced
   if (moved === 0) return 'ended'
-  if (moved < 0) return failure(moved)
+  if (moved < 0) return readFailure(moved)
   countBytes(counters, source.side, moved)
   bytesMoved += moved
   return afterWrite(written)
@@ -132,10 +117,10 @@ const passBytes = (
   const room = Math.min(length, INPUT_BYTES)
   if (source.descriptors === 'exact') {
     const n = receivePlain(source.fd, 0, room)
-    return n < 0 ? failure(n) : passPlain(source, outbox, counters, n)
+    return n < 0 ? readFailure(n) : passPlain(source, outbox, counters, n)
   }
   const n = receiveDroppingRights(source.fd, 0, room)
-  return n < 0 ? failure(n) : passPlain(source, outbox, counters, n)
+  return n < 0 ? readFailure(n) : passPlain(source, outbox, counters, n)
 }
 
 /**
@@ -154,7 +139,7 @@ export const readStream = (
     if (outbox.full) return 'blocked'
     const room = turn - bytesMoved
     const queued = queuedBytes(source.fd)
-    if (queued < 0) return failure(queued)
+    if (queued < 0) return readFailure(queued)
     let stop: Read | undefined
     if (source.descriptors === 'none') {
       stop = passBytes(source, outbox, counters, Math.min(room, Math.max(queued, 1)))
@@ -162,7 +147,7 @@ export const readStream = (
       // In this order: what arrives between the two calls lies beyond `queued`.
       const seen = peek(source.fd, 1)
       if (seen === 0) return 'ended'
-      if (seen < 0) return failure(seen)
+      if (seen < 0) return readFailure(seen)
       if (queued === 0) continue
       stop = received.controlTruncated
         ? passRights(source, outbox, counters, room)

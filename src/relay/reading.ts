@@ -1,4 +1,6 @@
 /** How reading one side ended, for this turn or for good. */
+import { Io } from '../kernel/errno.ts'
+import type { Written } from './outbox.ts'
 
 /**
  * `idle`: nothing left, readiness will tell. `budget`: there is more, after everybody else had a turn.
@@ -15,6 +17,22 @@ export type Read =
   | 'source-gone'
   | 'starved'
   | 'lost'
+
+/** What a failed read means. */
+export const readFailure = (n: number): Read => (n === Io.again ? 'idle' : 'source-gone')
+
+/** What a write means to the reading it came from; `undefined`: go on. */
+export const afterWrite = (written: Written): Read | undefined => {
+  switch (written) {
+    case 'all':
+      return undefined
+    case 'blocked':
+    case 'busy':
+      return written
+    case 'gone':
+      return 'sink-gone'
+  }
+}
 
 /** Bytes one descriptor may move in one turn of the reactor, so that none starves the others. */
 export const TURN_BYTES = 1024 * 1024

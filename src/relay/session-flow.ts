@@ -8,7 +8,7 @@
 
 import { E } from '../fp.ts'
 import { Io } from '../kernel/errno.ts'
-import { type BorrowedFd, closeRaw } from '../kernel/fd.ts'
+import { type BorrowedFd, closeAllRaw } from '../kernel/fd.ts'
 import {
   INPUT_BYTES,
   inputBytes,
@@ -37,7 +37,7 @@ import { roomForRights } from './descriptor-reserve.ts'
 import { GatheredWrites, NO_FDS } from './gathered-writes.ts'
 import { opposite } from './plain-flow.ts'
 import { bytesMoved, readStream, takeReceived } from './read-stream.ts'
-import type { Read } from './reading.ts'
+import { type Read, readFailure } from './reading.ts'
 import { StreamOutbox } from './stream-outbox.ts'
 
 /** How long a lingering close reads on for the peer's own end (RFC 9112 section 9.6 has the reason). */
@@ -152,7 +152,7 @@ export class SessionFlow implements Flow, Commands {
   #readToDiscard(fd: BorrowedFd): Read {
     const n = receiveDroppingRights(fd, 0, INPUT_BYTES)
     if (n === 0) return 'ended'
-    if (n < 0) return n === Io.again ? 'idle' : 'source-gone'
+    if (n < 0) return readFailure(n)
     return 'budget'
   }
 
@@ -183,7 +183,7 @@ export class SessionFlow implements Flow, Commands {
     }
     const n = descriptors === 'exact' ? receiveExact(fd, held, room) : receiveDroppingRights(fd, held, room)
     if (n === 0) return 'ended'
-    if (n < 0) return n === Io.again ? 'idle' : 'source-gone'
+    if (n < 0) return readFailure(n)
     countBytes(counters, from, n)
     if (descriptors === 'exact') {
       const fds = takeReceived(counters)
@@ -258,7 +258,7 @@ export class SessionFlow implements Flow, Commands {
     this.#timers.clear()
     for (const input of Object.values(this.#inputs)) {
       if (input.offer !== undefined) clock.clearTimeout(input.offer)
-      for (const fd of input.fds) closeRaw(fd)
+      closeAllRaw(input.fds)
       this.#connection.traffic.held.add(-input.fds.length)
       input.fds = []
     }
@@ -331,7 +331,7 @@ export class SessionFlow implements Flow, Commands {
 
   drop(from: Side, bytes: number, fds: number): void {
     this.#consume(bytes)
-    for (const fd of this.#takeFds(from, fds)) closeRaw(fd)
+    closeAllRaw(this.#takeFds(from, fds))
   }
 
   send(to: Side, slices: readonly ByteView[], fds: number): void {

@@ -4,7 +4,7 @@
  * nothing is appended to it, because its end is a boundary that the receiver can see.
  */
 import { Io } from '../kernel/errno.ts'
-import { type BorrowedFd, closeRaw } from '../kernel/fd.ts'
+import { type BorrowedFd, closeAllRaw } from '../kernel/fd.ts'
 import {
   addCopy,
   addInput,
@@ -28,10 +28,6 @@ interface Entry {
   fds: readonly number[]
   /** It carried descriptors when it was queued: nothing may be appended. */
   readonly sealed: boolean
-}
-
-const closeAll = (fds: readonly number[]): void => {
-  for (const fd of fds) closeRaw(fd)
 }
 
 const failureOf = (n: number): Written => {
@@ -112,7 +108,7 @@ export class StreamOutbox implements Outbox {
   writeParts(fds: readonly number[]): Written {
     if (partBytes === 0) {
       // A stream cannot carry descriptors without a byte (unix(7)).
-      closeAll(fds)
+      closeAllRaw(fds)
       return 'all'
     }
     if (!this.empty || this.#fd === undefined) {
@@ -121,23 +117,18 @@ export class StreamOutbox implements Outbox {
     }
     const n = sendPartsTo(this.#fd, fds)
     if (n === partBytes) {
-      closeAll(fds)
+      closeAllRaw(fds)
       return 'all'
     }
     if (n > 0) {
-      closeAll(fds)
+      closeAllRaw(fds)
       this.#queueParts(n, NO_FDS)
       return 'blocked'
     }
     const written = failureOf(n)
-    if (written === 'gone') closeAll(fds)
+    if (written === 'gone') closeAllRaw(fds)
     else this.#queueParts(0, fds)
     return written
-  }
-
-  /** Close descriptors that came with a message which cannot be passed on. */
-  refuse(fds: readonly number[]): void {
-    closeAll(fds)
   }
 
   /** Write plain bytes of the input buffer: one send where nothing waits. */
@@ -212,7 +203,7 @@ export class StreamOutbox implements Outbox {
       const n = sendPartsTo(fd, entry.fds)
       if (n < 0) return failureOf(n)
       if (entry.fds.length > 0) {
-        closeAll(entry.fds)
+        closeAllRaw(entry.fds)
         this.#count(-entry.fds.length)
         entry.fds = NO_FDS
       }
@@ -235,7 +226,7 @@ export class StreamOutbox implements Outbox {
   }
 
   discard(): void {
-    for (const entry of this.#entries) closeAll(entry.fds)
+    for (const entry of this.#entries) closeAllRaw(entry.fds)
     this.#entries = []
     this.#bytes = 0
     this.#count(-this.#descriptors)

@@ -112,10 +112,11 @@ const openToAll = (
   const inode = resolveIn(directory, name, 'unfollowed', subject)
   if (E.isLeft(inode)) return inode
   const status = statusOf(inode.right.borrowed, subject)
+  // The container may have put something else there meanwhile, which is neither to be changed nor to be taken for ours.
   const moded =
-    E.isRight(status) && status.right.kind === 'socket'
-      ? setMode(inode.right.borrowed, SOCKET_MODE, subject)
-      : status
+    E.isRight(status) && status.right.kind !== 'socket'
+      ? E.left(syscallError('statx', 'ENOTSOCK', subject))
+      : setMode(inode.right.borrowed, SOCKET_MODE, subject)
   inode.right.close()
   return E.isLeft(moded) ? moded : status
 }

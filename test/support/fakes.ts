@@ -15,6 +15,7 @@ import type { Link, LinkKey } from '../../src/model/link.ts'
 import { keyOf } from '../../src/model/link.ts'
 import type { Mediation, MediationId } from '../../src/model/mediation.ts'
 import type { Plugin } from '../../src/plugin/contract.ts'
+import { createCounters } from '../../src/relay/counters.ts'
 import type {
   Attention,
   LinkLog,
@@ -133,17 +134,6 @@ export interface FakeWorld {
 
 export const placeOf = (link: Link): string => `${link.consumer}:${link.target}`
 
-const NO_COUNTERS = {
-  connectionsOpen: 0,
-  connectionsTotal: 0,
-  connectionsRefused: 0,
-  bytesUp: 0,
-  bytesDown: 0,
-  descriptorsPassed: 0,
-  messages: 0,
-  denials: 0,
-}
-
 export const fakeWorld = (log: LinkLog = fakeLog()): FakeWorld => {
   const failures = new Map<LinkKey, InjectError[]>()
   const gates = new Map<LinkKey, Promise<void>>()
@@ -176,7 +166,7 @@ export const fakeWorld = (log: LinkLog = fakeLog()): FakeWorld => {
           inode: String(ids),
           directoriesMade: [],
         },
-        counters: () => NO_COUNTERS,
+        counters: createCounters,
       }
       if (kept === undefined) world.injections += 1
       else world.replants += 1
