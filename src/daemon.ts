@@ -10,6 +10,7 @@ import { VERSION } from './cli/version.ts'
 import { createController } from './controller/controller.ts'
 import { E } from './fp.ts'
 import { pvCtrlSource } from './graph/source.ts'
+import { descriptorLimit } from './kernel/fd.ts'
 import { canResolveSafely } from './kernel/files.ts'
 import { openOutput } from './kernel/output.ts'
 import { createLog, type Log } from './log.ts'
@@ -17,10 +18,10 @@ import { describeError } from './model/errors.ts'
 import { keyOf } from './model/link.ts'
 import { createCatalogue } from './plugin/catalogue.ts'
 import { createReactor } from './reactor/reactor.ts'
+import { nodeClock } from './reactor/timer-wheel.ts'
+import { sharesOf } from './relay/descriptor-reserve.ts'
 import { createLinuxToolbox } from './toolbox/linux.ts'
-
-/** Pantavisor answers from memory; one that takes longer is stuck, and the next pass asks again. */
-const READ_TIMEOUT_MS = 5000
+import { logOfLink, quietLog } from './toolbox/quiet-log.ts'
 
 /** esbuild keeps a literal import lazy: a plugin is evaluated when the first link of its type appears. */
 const BUILT_IN = { unix: () => import('../plugins/unix/index.ts') }
@@ -49,27 +50,34 @@ const dieOfBugs = (log: Log): void => {
  * Ends the process itself: an answer of Pantavisor's that is still awaited must not hold it up.
  */
 export const runDaemon = async (config: DaemonConfig): Promise<number> => {
-  const output = openOutput(process.stdout.fd)
-  const log = await createLog({ level: config.logLevel, pretty: config.pretty, destination: output })
+  const { limits } = config
+  const output = openOutput(process.stdout.fd, limits.logBacklogBytes)
+  const root = await createLog({ level: config.logLevel, pretty: config.pretty, destination: output })
+  const log = quietLog(root, {
+    clock: nodeClock,
+    burstLines: limits.logBurstLines,
+    everyMs: limits.logEveryMs,
+    isLevelEnabled: level => root.isLevelEnabled(level),
+  })
   const missing = whatIsMissing()
   if (missing !== undefined) {
-    log.fatal({ reason: missing }, 'cannot run here')
+    root.fatal({ reason: missing }, 'cannot run here')
     return 1
   }
   const opened = createReactor(error =>
     log.error({ err: error }, 'internal error: one connection or timer gave up'),
   )
   if (E.isLeft(opened)) {
-    log.fatal({ reason: describeError(opened.left) }, 'cannot run here')
+    root.fatal({ reason: describeError(opened.left) }, 'cannot run here')
     return 1
   }
-  dieOfBugs(log)
+  dieOfBugs(root)
   const reactor = opened.right
   const host = createLinuxToolbox({
     reactor,
-    limits: config.limits,
+    limits,
     log,
-    logFor: link => log.child({ link: keyOf(link) }),
+    logFor: link => logOfLink(log, keyOf(link)),
   })
   const { file: policy, problem } = openPolicyFile(config.policy)
   if (problem !== undefined) {
@@ -80,16 +88,17 @@ export const runDaemon = async (config: DaemonConfig): Promise<number> => {
   }
   const controller = createController({
     env: { clock: reactor.clock, wallClock: Date.now, random: Math.random },
-    source: pvCtrlSource({ socketPath: config.pvCtrl, timeoutMs: READ_TIMEOUT_MS, limits: config.limits }),
+    source: pvCtrlSource({ socketPath: config.pvCtrl, limits }),
     host,
     policy: policy.current,
     plugins: createCatalogue(BUILT_IN),
-    limits: config.limits,
+    limits,
     log,
     intervalMs: config.intervalMs,
   })
 
   const end = (code: number): never => {
+    log.flush()
     output.flush()
     process.exit(code)
   }
@@ -104,6 +113,7 @@ export const runDaemon = async (config: DaemonConfig): Promise<number> => {
     host.beginDrain()
     await controller.drain()
     host.close()
+    log.flush()
     log.info({}, 'stopped')
     end(0)
   }
@@ -117,7 +127,9 @@ export const runDaemon = async (config: DaemonConfig): Promise<number> => {
     void controller.kick('sighup')
   })
 
-  log.info({ version: VERSION, pid: process.pid, pvCtrl: config.pvCtrl }, 'started')
+  // What was left to be worked out is said as it came out.
+  const descriptors = { mayBeOpen: descriptorLimit, ...sharesOf(limits) }
+  log.info({ version: VERSION, pid: process.pid, pvCtrl: config.pvCtrl, descriptors }, 'started')
   controller.start()
   return new Promise<number>(() => undefined)
 }

@@ -34,12 +34,13 @@ export interface ControllerOptions {
   readonly source: GraphSource
   readonly host: ToolboxHost
   readonly plugins: PluginCatalogue
-  readonly limits: Pick<Limits, 'drainMs'>
+  readonly limits: Pick<
+    Limits,
+    'drainMs' | 'retryMs' | 'retryMaxMs' | 'resyncMs' | 'deepLookMs' | 'looksApartMs'
+  >
   readonly log: LinkLog
   /** `null`: a pass runs only when asked for, as in a replay. */
   readonly intervalMs: number | null
-  readonly resyncMs?: number
-  readonly deepObserveMs?: number
   /** Asked in every pass. Absent: what Pantavisor assigned is allowed. */
   readonly policy?: () => Policy
   /** Sees every actor of the tree, for an inspector. */
@@ -69,20 +70,17 @@ export interface Controller {
   onTransition(listener: (transition: LinkTransition) => void): () => void
 }
 
-const RESYNC_MS = 30_000
-const DEEP_OBSERVE_MS = 5000
-const LOOKS_APART_MS = 250
 /** What teardown itself may take beyond the time that sessions are given. */
 const DRAIN_SLACK_MS = 2000
 
 export const createController = (options: ControllerOptions): Controller => {
-  const { env, host, log, plugins } = options
+  const { env, host, log, plugins, limits } = options
   let passes = 0
   let started = false
 
   const watch = watchLinks({ log, wallClock: env.wallClock, pass: () => passes })
   const effects = createEffects({ plugins, host, log, onEffect: options.onEffect })
-  const link = effects.provideTo(linkMachine({ now: env.wallClock, random: env.random }))
+  const link = effects.provideTo(linkMachine({ now: env.wallClock, random: env.random, limits }))
   const daemon: Actor<DaemonMachine> = createActor(daemonMachine(link), {
     clock: env.clock,
     inspect: event => {
@@ -115,8 +113,7 @@ export const createController = (options: ControllerOptions): Controller => {
     log,
     clock: env.clock,
     wallClock: env.wallClock,
-    resyncMs: options.resyncMs ?? RESYNC_MS,
-    deepObserveMs: options.deepObserveMs ?? DEEP_OBSERVE_MS,
+    limits,
     tell: event => daemon.send(event),
     mediating,
   })
@@ -147,7 +144,7 @@ export const createController = (options: ControllerOptions): Controller => {
   /** Containers can change what they see as fast as they like; we look again at most so often. */
   const lookSoon = (): void => {
     if (look !== undefined) return
-    const wait = lookedAt + LOOKS_APART_MS - env.clock.now()
+    const wait = lookedAt + limits.looksApartMs - env.clock.now()
     const ask = (): void => {
       look = undefined
       lookedAt = env.clock.now()
@@ -194,7 +191,7 @@ export const createController = (options: ControllerOptions): Controller => {
         log.warn({ left }, 'draining took too long')
         daemon.stop()
         resolve()
-      }, options.limits.drainMs + DRAIN_SLACK_MS)
+      }, limits.drainMs + DRAIN_SLACK_MS)
       daemon.subscribe({
         complete: () => {
           env.clock.clearTimeout(bound)

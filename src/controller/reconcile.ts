@@ -19,6 +19,7 @@ import { isEmptyPlan, NOTHING_DESIRED, sameVerdict } from '../model/desired.ts'
 import type { Graph } from '../model/graph.ts'
 import type { Pid } from '../model/identity.ts'
 import { HOST } from '../model/identity.ts'
+import type { Limits } from '../model/limits.ts'
 import type { LinkKey } from '../model/link.ts'
 import type { MediationId } from '../model/mediation.ts'
 import type { PluginCatalogue } from '../plugin/catalogue.ts'
@@ -34,10 +35,7 @@ export interface ReconcileOptions {
   readonly log: LinkLog
   readonly clock: Clock
   readonly wallClock: () => number
-  /** Everything wanted is repeated this often. */
-  readonly resyncMs: number
-  /** Targets are looked up by their whole path this often. */
-  readonly deepObserveMs: number
+  readonly limits: Pick<Limits, 'resyncMs' | 'deepLookMs'>
   readonly tell: (
     event: PlanMade | { readonly type: 'links.lost'; readonly losses: readonly LinkLoss[] },
   ) => void
@@ -56,7 +54,7 @@ export interface Reconciler {
 }
 
 export const createReconciler = (options: ReconcileOptions): Reconciler => {
-  const { source, plugins, host, log, clock } = options
+  const { source, plugins, host, log, clock, limits } = options
   let graph: Graph | null = null
   let desired = NOTHING_DESIRED
   let followed: { readonly of: DesiredState; readonly pids: ReadonlySet<Pid> } | null = null
@@ -67,7 +65,7 @@ export const createReconciler = (options: ReconcileOptions): Reconciler => {
   let lookedDeepAt = Number.NEGATIVE_INFINITY
 
   const noteAvailability = (error: ReadError | GraphError | null, pass: number): void => {
-    const before = conditions.find(({ type }) => type === 'GraphAvailable')?.status
+    const before = conditions.find(({ type }) => type === 'GraphAvailable')
     const message = error === null ? '' : describeReadError(error)
     conditions = withCondition(
       conditions,
@@ -79,9 +77,10 @@ export const createReconciler = (options: ReconcileOptions): Reconciler => {
       },
       options.wallClock(),
     )
-    if (error !== null && before !== 'False') {
+    // Another kind of failure is news too: a Pantavisor that was not there yet may turn out to talk nonsense.
+    if (error !== null && before?.reason !== error._tag) {
       log.warn({ pass, error, reason: message }, 'the graph cannot be read, the last one stays in force')
-    } else if (error === null && before !== 'True') log.info({ pass }, 'the graph can be read')
+    } else if (error === null && before?.status !== 'True') log.info({ pass }, 'the graph can be read')
   }
 
   const noteRejected = ({ rejected }: Graph, pass: number): void => {
@@ -108,7 +107,7 @@ export const createReconciler = (options: ReconcileOptions): Reconciler => {
 
   const apply = async (current: Graph, pass: number): Promise<void> => {
     const first = resyncedAt === Number.NEGATIVE_INFINITY
-    const resync = clock.now() - resyncedAt >= options.resyncMs
+    const resync = clock.now() - resyncedAt >= limits.resyncMs
     const policy = options.policy()
     // The same question has the same answer; asking it for a thousand links every second would only warm the device.
     if (!resync && applied?.graph === current && applied.policy === policy) return
@@ -130,7 +129,7 @@ export const createReconciler = (options: ReconcileOptions): Reconciler => {
 
   const observe = (reasons: ReadonlySet<Reason>): void => {
     const mediating = options.mediating()
-    const deep = reasons.has('target-changed') || clock.now() - lookedDeepAt >= options.deepObserveMs
+    const deep = reasons.has('target-changed') || clock.now() - lookedDeepAt >= limits.deepLookMs
     if (deep) lookedDeepAt = clock.now()
     const losses: LinkLoss[] = []
     for (const [id, loss] of host.observe(mediating.keys(), deep)) {

@@ -42,6 +42,7 @@ export const EPOLLRDHUP = 0x2000
 
 export const O_RDONLY = 0
 export const O_WRONLY = 1
+export const O_NOCTTY = 0o400
 export const O_NONBLOCK = 0o4000
 export const O_CLOEXEC = 0o2000000
 /** These two are swapped around on 32- and 64-bit arm (`asm/fcntl.h`). */

@@ -16,9 +16,6 @@ import type { PacketOutbox } from './packet-outbox.ts'
 import { takeReceived } from './read-stream.ts'
 import { afterWrite, type Read, readFailure, TURN_BYTES, TURN_PACKETS } from './reading.ts'
 
-/** A packet is held whole, so its size is bounded; a longer one ends the connection. */
-export const PACKET_BYTES = 16 * 1024 * 1024
-
 const passPacket = (
   fd: BorrowedFd,
   side: Side,
@@ -30,7 +27,7 @@ const passPacket = (
   // A peer that closed with unread data leaves an error in front of the packets it had sent; reading takes it away.
   if (length === Io.gone) length = nextPacketBytes(fd)
   if (length < 0) return readFailure(length)
-  if (length > PACKET_BYTES) return 'lost'
+  if (length > outbox.mostPacketBytes) return 'too-long'
   if (!roomForRights(fd, 1, held)) return 'starved'
   growInput(length)
   const n = receiveWithRights(fd, 0, Math.max(length, 1))

@@ -32,7 +32,7 @@ export interface SocketRequest {
   readonly session?: SessionFactory
 }
 
-/** The logger of one link: constant message, facts as keys. */
+/** The logger of one link: constant message, facts as keys. What is said over and over is held back and counted. */
 export interface LinkLog {
   debug(facts: object, message: string): void
   info(facts: object, message: string): void

@@ -9,7 +9,7 @@ import type { Counters, Mediation, MediationId, TeardownReport } from '../model/
 import type { Reactor } from '../reactor/contract.ts'
 import type { Connection } from '../relay/connection.ts'
 import { createCounters } from '../relay/counters.ts'
-import { HeldDescriptors } from '../relay/descriptor-reserve.ts'
+import { HeldDescriptors, sharesOf } from '../relay/descriptor-reserve.ts'
 import { Listener } from '../relay/listener.ts'
 import type { DataPlane, LinkTraffic } from '../relay/ports.ts'
 import { type Container, createContainers, peerError } from './containers.ts'
@@ -74,7 +74,8 @@ export const createLinuxToolbox = ({ reactor, limits, log, logFor }: LinuxToolbo
     reactor,
     pipes: new PipePool(IDLE_PIPES),
     connections: { limit: limits.connectionsTotal, open: 0, waiting: new Set() },
-    held: HeldDescriptors.ofAll(),
+    held: HeldDescriptors.ofAll(sharesOf(limits)),
+    limits,
   }
   const directories = createDirectories()
   const alive = new Map<MediationId, Live>()
@@ -130,7 +131,7 @@ export const createLinuxToolbox = ({ reactor, limits, log, logFor }: LinuxToolbo
       containers,
       clock: reactor.clock,
       log,
-      graceMs: limits.connectGraceMs,
+      limits,
       onKindMismatch: () => {
         const live = alive.get(id)
         // A type that the link itself fixed is what it wants, whatever the provider is.

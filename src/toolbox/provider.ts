@@ -8,15 +8,12 @@ import { resolveIn, statusOf } from '../kernel/files.ts'
 import { connectTo, openSocket, receiveCredentials, type SocketType } from '../kernel/socket.ts'
 import type { Clock } from '../model/clock.ts'
 import { type SyscallError, syscallError } from '../model/errors.ts'
+import type { Limits } from '../model/limits.ts'
 import type { DialError, DialIdentity } from '../relay/contract.ts'
 import type { CancelDial, Dialer } from '../relay/ports.ts'
 import type { Containers } from './containers.ts'
 import type { FoundKind, LinkLog, ProviderAddress, SocketKind } from './contract.ts'
-
-const FIRST_RETRY_MS = 20
-const LONGEST_RETRY_MS = 500
-/** A provider that is away concerns every client that comes: one line says it. */
-const LOG_EVERY_MS = 5000
+import { type QuietLog, quietLog } from './quiet-log.ts'
 
 /** Errors that mean "not there yet": starting, restarting, or its backlog is full (connect(2), unix(7)). */
 const NOT_YET: ReadonlySet<string> = new Set([
@@ -109,7 +106,7 @@ export interface ProviderDialerOptions {
   readonly containers: Containers
   readonly clock: Clock
   readonly log: LinkLog
-  readonly graceMs: number
+  readonly limits: Pick<Limits, 'connectGraceMs' | 'connectRetryMs' | 'connectRetryMaxMs' | 'logEveryMs'>
   readonly onKindMismatch: () => void
 }
 
@@ -117,14 +114,22 @@ export class ProviderDialer implements Dialer {
   readonly #options: ProviderDialerOptions
   #provider: ProviderAddress
   #waiters: Waiter[] = []
-  #retryMs = FIRST_RETRY_MS
+  #retryMs: number
   #timer: unknown
   #serving = false
-  #loggedAt = Number.NEGATIVE_INFINITY
+  /** A provider that is away concerns every client that comes: one line says it. */
+  readonly #log: QuietLog
 
   constructor(provider: ProviderAddress, options: ProviderDialerOptions) {
     this.#provider = provider
     this.#options = options
+    this.#retryMs = options.limits.connectRetryMs
+    this.#log = quietLog(options.log, {
+      clock: options.clock,
+      burstLines: 1,
+      everyMs: options.limits.logEveryMs,
+      ofClients: true,
+    })
   }
 
   get provider(): ProviderAddress {
@@ -134,21 +139,22 @@ export class ProviderDialer implements Dialer {
   /** New address: whoever waits tries it at once. */
   retarget(provider: ProviderAddress): void {
     this.#provider = provider
-    this.#retryMs = FIRST_RETRY_MS
+    this.#retryMs = this.#options.limits.connectRetryMs
     this.#serve()
   }
 
   dial(identity: DialIdentity, kind: SocketKind, done: (result: OwnedFd | DialError) => void): CancelDial {
     if (identity !== 'daemon') {
       // Dialling as ourselves instead would give the provider an identity that nobody assigned.
-      this.#options.log.error(
-        { uid: identity.uid },
-        'dialling as another user is not supported by this version',
-      )
+      this.#log.error({ uid: identity.uid }, 'dialling as another user is not supported by this version')
       done('refused')
       return () => undefined
     }
-    const waiter: Waiter = { kind, done, deadline: this.#options.clock.now() + this.#options.graceMs }
+    const waiter: Waiter = {
+      kind,
+      done,
+      deadline: this.#options.clock.now() + this.#options.limits.connectGraceMs,
+    }
     this.#waiters.push(waiter)
     // In line behind those who came before; without a line it tries now.
     if (this.#timer === undefined && !this.#serving) this.#serve()
@@ -171,7 +177,7 @@ export class ProviderDialer implements Dialer {
     try {
       waiter.done(result)
     } catch (error) {
-      this.#options.log.error({ err: error }, 'a connection could not go on after its dial')
+      this.#log.error({ err: error }, 'a connection could not go on after its dial')
     }
   }
 
@@ -185,7 +191,7 @@ export class ProviderDialer implements Dialer {
       }
       this.#waiters.shift()
       if (E.isRight(connected)) {
-        this.#retryMs = FIRST_RETRY_MS
+        this.#retryMs = this.#options.limits.connectRetryMs
         this.#answer(waiter, connected.right)
       } else {
         this.#fail(waiter, connected.left)
@@ -207,8 +213,9 @@ export class ProviderDialer implements Dialer {
   #wait(): void {
     const now = this.#options.clock.now()
     const nextDeadline = Math.min(...this.#waiters.map(waiter => waiter.deadline))
-    const delay = Math.max(0, Math.min(this.#retryMs, nextDeadline - now))
-    this.#retryMs = Math.min(this.#retryMs * 2, LONGEST_RETRY_MS)
+    const retryMs = Math.min(this.#retryMs, this.#options.limits.connectRetryMaxMs)
+    const delay = Math.max(0, Math.min(retryMs, nextDeadline - now))
+    this.#retryMs = retryMs * 2
     this.#timer = this.#options.clock.setTimeout(() => this.#serve(), delay)
   }
 
@@ -224,10 +231,7 @@ export class ProviderDialer implements Dialer {
   }
 
   #warn(message: string, error: SyscallError): void {
-    const now = this.#options.clock.now()
-    if (now - this.#loggedAt < LOG_EVERY_MS) return
-    this.#loggedAt = now
-    this.#options.log.warn({ call: error.call, errno: error.errno, subject: error.subject }, message)
+    this.#log.warn({ call: error.call, errno: error.errno, subject: error.subject }, message)
   }
 
   /** Nobody waits any more; those who did are not answered. */
@@ -235,5 +239,6 @@ export class ProviderDialer implements Dialer {
     if (this.#timer !== undefined) this.#options.clock.clearTimeout(this.#timer)
     this.#timer = undefined
     this.#waiters = []
+    this.#log.flush()
   }
 }
