@@ -3,8 +3,8 @@
  * and `docs/operations.md` follow. A new setting is a line here.
  */
 import { E, pipe } from '../fp.ts'
-import type { Level } from '../log.ts'
 import { DEFAULT_LIMITS, type Limits } from '../model/limits.ts'
+import { type Level, LOG_LEVELS } from '../model/log-level.ts'
 import {
   choiceOption,
   decodeArguments,
@@ -18,8 +18,6 @@ import {
   type UsageError,
   type Variables,
 } from './arguments.ts'
-
-export const LOG_LEVELS: readonly Level[] = ['trace', 'debug', 'info', 'warn', 'error', 'fatal']
 
 export interface DaemonConfig {
   /** Pantavisor's socket, absolute. */
