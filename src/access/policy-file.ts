@@ -20,6 +20,10 @@ export interface PolicyFile {
   current(): Policy
   /** Read the file again; why it could not be taken, if so. */
   reload(): PolicyError | undefined
+  /** Why the last reading was not taken; `undefined`: it was. */
+  problem(): PolicyError | undefined
+  /** No reading was ever taken, so that no link is admitted. */
+  closed(): boolean
 }
 
 const read = (path: string): E.Either<PolicyError, Policy> => {
@@ -37,17 +41,23 @@ const read = (path: string): E.Either<PolicyError, Policy> => {
   return E.isLeft(policy) ? E.left({ _tag: 'PolicyMalformed', path, reason: policy.left }) : policy
 }
 
-/** Opened by reading it once; `problem` is what kept the first reading from being taken. */
+/** Opened by reading it once; `problem` is what kept that reading from being taken. */
 export const openPolicyFile = (
   path: string,
 ): { readonly file: PolicyFile; readonly problem: PolicyError | undefined } => {
   let policy = NOTHING_ALLOWED
+  let problem: PolicyError | undefined
   const reload = (): PolicyError | undefined => {
     const next = read(path)
-    if (E.isLeft(next)) return next.left
-    policy = next.right
-    return undefined
+    problem = E.isLeft(next) ? next.left : undefined
+    if (E.isRight(next)) policy = next.right
+    return problem
   }
-  const problem = reload()
-  return { file: { current: () => policy, reload }, problem }
+  const file: PolicyFile = {
+    current: () => policy,
+    reload,
+    problem: () => problem,
+    closed: () => policy === NOTHING_ALLOWED,
+  }
+  return { file, problem: reload() }
 }

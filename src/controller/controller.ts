@@ -26,7 +26,7 @@ import { isLinkSnapshot, stateOf, watchLinks } from './links.ts'
 import type { EffectRecord } from './provide.ts'
 import { createEffects } from './provide.ts'
 import { createReconciler } from './reconcile.ts'
-import type { Reason } from './trigger.ts'
+import type { PassEnd, Reason } from './trigger.ts'
 import { createTrigger } from './trigger.ts'
 
 export interface ControllerOptions {
@@ -53,7 +53,7 @@ export type DaemonState = 'starting' | 'syncing' | 'serving' | 'draining' | 'sto
 export interface Controller {
   start(): void
   /** Resolves when a pass that began after the call has ended. */
-  kick(reason: Reason): Promise<void>
+  kick(reason: Reason): Promise<PassEnd>
   /** Tear everything down; resolves when nothing is left, or when the time for it is over. A second call stops at once. */
   drain(): Promise<void>
   state(): DaemonState
@@ -63,6 +63,8 @@ export interface Controller {
   graph(): Graph | null
   desired(): DesiredState
   conditions(): readonly Condition[]
+  /** When the graph could be read last, in milliseconds since the epoch; `null`: never yet. */
+  graphReadAt(): number | null
   /** How many passes have begun. */
   passes(): number
   /** Returns how to stop listening. */
@@ -133,7 +135,7 @@ export const createController = (options: ControllerOptions): Controller => {
       } catch (error) {
         // A bug: it ends this pass and nothing else. The next one starts from the world as it is.
         log.error({ pass, err: error }, 'a pass failed')
-        return 'read-failed'
+        return 'failed'
       }
     },
   })
@@ -177,7 +179,7 @@ export const createController = (options: ControllerOptions): Controller => {
     desired: snapshot.context.wanted,
     state: stateOf(snapshot),
     context: snapshot.context,
-    counters: effects.mediationOf(snapshot.context.key)?.counters() ?? null,
+    counters: effects.countersOf(snapshot.context.key),
   })
 
   const drained = (): Promise<void> =>
@@ -229,6 +231,7 @@ export const createController = (options: ControllerOptions): Controller => {
     graph: () => reconciler.graph(),
     desired: () => reconciler.desired(),
     conditions: () => reconciler.conditions(),
+    graphReadAt: () => reconciler.readAt(),
     passes: () => passes,
     onTransition: listener => watch.onTransition(listener),
   }

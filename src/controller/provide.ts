@@ -16,12 +16,13 @@ import { E } from '../fp.ts'
 import type { InjectError } from '../model/errors.ts'
 import { describeError } from '../model/errors.ts'
 import type { Link, LinkKey } from '../model/link.ts'
-import type { Mediation, TeardownReport } from '../model/mediation.ts'
+import type { Counters, Mediation, TeardownReport } from '../model/mediation.ts'
 import { CLEAN_TEARDOWN } from '../model/mediation.ts'
 import type { PluginCatalogue } from '../plugin/catalogue.ts'
 import type { Plugin } from '../plugin/contract.ts'
 import type { LinkLog, ToolboxHost } from '../toolbox/contract.ts'
 import { exclusive, oneByOne } from './queue.ts'
+import { createTotals } from './totals.ts'
 
 /** One finished effect, for the recorder. */
 export type EffectRecord =
@@ -41,7 +42,8 @@ export interface EffectsOptions {
 
 export interface Effects {
   provideTo(machine: LinkMachine): LinkMachine
-  mediationOf(key: LinkKey): Mediation | undefined
+  /** What the link has counted since the daemon started; `null` before its first mediation. */
+  countersOf(key: LinkKey): Counters | null
 }
 
 interface Live {
@@ -52,6 +54,7 @@ interface Live {
 
 export const createEffects = ({ plugins, host, log, onEffect }: EffectsOptions): Effects => {
   const live = new Map<LinkKey, Live>()
+  const totals = createTotals()
   const inTurn = oneByOne<LinkKey>()
   const targets = exclusive<LinkKey>()
 
@@ -68,12 +71,18 @@ export const createEffects = ({ plugins, host, log, onEffect }: EffectsOptions):
     }
   }
 
+  const hold = (key: LinkKey, link: Link, mediation: Mediation): void => {
+    const before = live.get(key)?.mediation
+    if (before !== undefined && before.id !== mediation.id) totals.ended(key, before)
+    live.set(key, { link, mediation })
+  }
+
   const inject = ({ desired: { key, link }, kept }: InjectInput): Promise<EffectResult> =>
     inTurn(key, async () => {
       await targets.take(placeOf(link), key)
       const before = kept === null ? undefined : live.get(key)?.mediation
       const result = await handling(link, plugin => plugin.onLinkAdded(link, host.toolboxFor(link), before)())
-      if (E.isRight(result)) live.set(key, { link, mediation: result.right })
+      if (E.isRight(result)) hold(key, link, result.right)
       if (!live.has(key)) targets.free(placeOf(link), key)
       const held = E.map(heldOf)(result)
       onEffect?.({ link: key, call: 'onLinkAdded', result: held })
@@ -88,7 +97,7 @@ export const createEffects = ({ plugins, host, log, onEffect }: EffectsOptions):
           ? Promise.resolve(failed(link, 'there is nothing to change'))
           : plugin.onLinkChanged(link, mediation, host.toolboxFor(link))(),
       )
-      if (E.isRight(result)) live.set(key, { link, mediation: result.right })
+      if (E.isRight(result)) hold(key, link, result.right)
       const held = E.map(heldOf)(result)
       onEffect?.({ link: key, call: 'onLinkChanged', result: held })
       return held
@@ -112,7 +121,10 @@ export const createEffects = ({ plugins, host, log, onEffect }: EffectsOptions):
       const found = live.get(key)
       const report = found === undefined ? CLEAN_TEARDOWN : await undo(found)
       live.delete(key)
-      if (found !== undefined) targets.free(placeOf(found.link), key)
+      if (found !== undefined) {
+        totals.ended(key, found.mediation)
+        targets.free(placeOf(found.link), key)
+      }
       if (report.leftBehind.length > 0) {
         log.warn({ link: key, leftBehind: report.leftBehind }, 'something was left behind')
       }
@@ -129,7 +141,7 @@ export const createEffects = ({ plugins, host, log, onEffect }: EffectsOptions):
           teardown: fromPromise<TeardownReport, TeardownInput>(({ input }) => teardown(input)),
         },
       }),
-    mediationOf: key => live.get(key)?.mediation,
+    countersOf: key => totals.of(key, live.get(key)?.mediation),
   }
 }
 

@@ -51,6 +51,8 @@ export interface Reconciler {
   graph(): Graph | null
   desired(): DesiredState
   conditions(): readonly Condition[]
+  /** When the graph could be read last, by the wall clock; `null`: never yet. */
+  readAt(): number | null
   /** The processes the last graph names. */
   followed(): ReadonlySet<Pid>
 }
@@ -62,6 +64,7 @@ export const createReconciler = (options: ReconcileOptions): Reconciler => {
   let followed: { readonly of: DesiredState; readonly pids: ReadonlySet<Pid> } | null = null
   let applied: { readonly graph: Graph; readonly policy: Policy } | null = null
   let conditions: readonly Condition[] = []
+  let readAt: number | null = null
   let rejectedBefore = ''
   let resyncedAt = Number.NEGATIVE_INFINITY
   let lookedDeepAt = Number.NEGATIVE_INFINITY
@@ -144,6 +147,7 @@ export const createReconciler = (options: ReconcileOptions): Reconciler => {
     async pass(reasons, id) {
       const reading = await source.read()()
       noteAvailability(E.isLeft(reading) ? reading.left : null, id)
+      if (E.isRight(reading)) readAt = options.wallClock()
       if (E.isRight(reading) && reading.right._tag === 'Graph') {
         graph = reading.right.graph
         noteRejected(graph, id)
@@ -158,6 +162,7 @@ export const createReconciler = (options: ReconcileOptions): Reconciler => {
     graph: () => graph,
     desired: () => desired,
     conditions: () => conditions,
+    readAt: () => readAt,
     followed: () => followed?.pids ?? NOBODY,
   }
 }

@@ -15,7 +15,7 @@ export interface Planted {
   readonly directoriesMade: readonly string[]
 }
 
-/** All monotonic but `connectionsOpen`. Bytes up go from consumer to provider. */
+/** All monotonic but `connectionsOpen`. Bytes up go from consumer to provider; refused is what the provider did not take. */
 export interface Counters {
   readonly connectionsOpen: number
   readonly connectionsTotal: number

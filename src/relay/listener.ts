@@ -104,7 +104,6 @@ export class Listener implements ReadyHandler {
   }
 
   #acceptFailed(failure: number): void {
-    this.#traffic.counters.connectionsRefused += 1
     if (this.#pauseMs === PAUSE_MS) {
       const reason = failure === Io.noDescriptors ? 'descriptor table is full' : lastFailure()
       this.#traffic.log.warn({ reason }, 'accepting paused')

@@ -51,6 +51,18 @@ describe('the policy file', () => {
     assert.deepEqual(file.current(), DENY_DRM)
   })
 
+  it('tells what keeps it from being taken, and whether anything is in force meanwhile', () => {
+    writeFileSync(path, '')
+    const { file } = openPolicyFile(path)
+    assert.deepEqual([file.problem()?._tag, file.closed()], ['PolicyMalformed', true])
+    writeFileSync(path, JSON.stringify(DENY_DRM))
+    file.reload()
+    assert.deepEqual([file.problem(), file.closed()], [undefined, false])
+    writeFileSync(path, '')
+    file.reload()
+    assert.deepEqual([file.problem()?._tag, file.closed()], ['PolicyMalformed', false])
+  })
+
   it('mended after a malformed start, is in force', () => {
     writeFileSync(path, '')
     const { file } = openPolicyFile(path)

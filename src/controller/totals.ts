@@ -1,0 +1,67 @@
+/**
+ * What the links have counted over all their mediations: a container that restarts, or a link that leaves the graph and
+ * comes back, does not set its counters back. Bounded: it remembers the links whose mediations ended last.
+ */
+import type { LinkKey } from '../model/link.ts'
+import type { Counters, Mediation } from '../model/mediation.ts'
+
+/** More than this many links that came and went on one device is churn, and a counter may then begin anew. */
+const MOST_REMEMBERED = 4096
+
+export interface Totals {
+  /** The mediation is over: what it counted stays. */
+  ended(key: LinkKey, mediation: Mediation): void
+  /** With what is alive now, if anything is; `null`: nothing ever was. */
+  of(key: LinkKey, alive: Mediation | undefined): Counters | null
+}
+
+const NOTHING: Counters = {
+  connectionsOpen: 0,
+  connectionsTotal: 0,
+  connectionsRefused: 0,
+  bytesUp: 0,
+  bytesDown: 0,
+  descriptorsPassed: 0,
+  messages: 0,
+  denials: 0,
+}
+
+/** A plugin of a third party may throw here; nobody who only looks may suffer from that. */
+const countersOf = (mediation: Mediation): Counters => {
+  try {
+    return mediation.counters()
+  } catch {
+    return NOTHING
+  }
+}
+
+const sum = (past: Counters, now: Counters): Counters => ({
+  connectionsOpen: now.connectionsOpen,
+  connectionsTotal: past.connectionsTotal + now.connectionsTotal,
+  connectionsRefused: past.connectionsRefused + now.connectionsRefused,
+  bytesUp: past.bytesUp + now.bytesUp,
+  bytesDown: past.bytesDown + now.bytesDown,
+  descriptorsPassed: past.descriptorsPassed + now.descriptorsPassed,
+  messages: past.messages + now.messages,
+  denials: past.denials + now.denials,
+})
+
+export const createTotals = (mostRemembered = MOST_REMEMBERED): Totals => {
+  /** From the one that ended longest ago. */
+  const past = new Map<LinkKey, Counters>()
+  return {
+    ended(key, mediation) {
+      const total = sum(past.get(key) ?? NOTHING, countersOf(mediation))
+      past.delete(key)
+      past.set(key, { ...total, connectionsOpen: 0 })
+      const [oldest] = past.keys()
+      if (past.size > mostRemembered && oldest !== undefined) past.delete(oldest)
+    },
+    of(key, alive) {
+      const before = past.get(key)
+      if (alive === undefined) return before ?? null
+      const now = countersOf(alive)
+      return before === undefined ? now : sum(before, now)
+    },
+  }
+}
