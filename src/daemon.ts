@@ -3,16 +3,18 @@
  * Runs until a signal ends it.
  */
 
-import { describePolicyError } from './access/errors.ts'
+import type { PolicyError } from './access/errors.ts'
 import { openPolicyFile } from './access/policy-file.ts'
 import type { DaemonConfig } from './cli/options.ts'
 import { VERSION } from './cli/version.ts'
+import { createControl } from './control/control.ts'
 import { createController } from './controller/controller.ts'
 import { E } from './fp.ts'
 import { pvCtrlSource } from './graph/source.ts'
 import { canResolveSafely } from './kernel/files.ts'
 import { openOutput } from './kernel/output.ts'
 import { createLog, type Log } from './log.ts'
+import { type Condition, withCondition } from './model/condition.ts'
 import { describeError } from './model/errors.ts'
 import { keyOf } from './model/link.ts'
 import { createCatalogue } from './plugin/catalogue.ts'
@@ -72,12 +74,14 @@ export const runDaemon = async (config: DaemonConfig): Promise<number> => {
     logFor: link => log.child({ link: keyOf(link) }),
   })
   const { file: policy, problem } = openPolicyFile(config.policy)
-  if (problem !== undefined) {
-    log.error(
-      { error: problem, reason: describePolicyError(problem) },
-      'no link is admitted: the policy cannot be taken',
-    )
+  let policyConditions: readonly Condition[] = []
+  const notePolicy = (problem: PolicyError | undefined): void => {
+    const finding = policy.finding()
+    policyConditions = withCondition(policyConditions, finding, Date.now())
+    if (problem !== undefined)
+      log.error({ error: problem, reason: finding.message }, 'the policy cannot be taken')
   }
+  notePolicy(problem)
   const controller = createController({
     env: { clock: reactor.clock, wallClock: Date.now, random: Math.random },
     source: pvCtrlSource({ socketPath: config.pvCtrl, timeoutMs: READ_TIMEOUT_MS, limits: config.limits }),
@@ -88,8 +92,17 @@ export const runDaemon = async (config: DaemonConfig): Promise<number> => {
     log,
     intervalMs: config.intervalMs,
   })
+  const control = createControl({
+    path: config.control,
+    controller,
+    conditions: () => policyConditions,
+    log,
+    policyPath: config.policy,
+    version: VERSION,
+  })
 
   const end = (code: number): never => {
+    control.close()
     output.flush()
     process.exit(code)
   }
@@ -110,14 +123,14 @@ export const runDaemon = async (config: DaemonConfig): Promise<number> => {
   process.on('SIGTERM', signal => void drain(signal))
   process.on('SIGINT', signal => void drain(signal))
   process.on('SIGHUP', () => {
-    const worse = policy.reload()
-    if (worse !== undefined) {
-      log.error({ error: worse, reason: describePolicyError(worse) }, 'the last good policy stays in force')
-    }
+    notePolicy(policy.reload())
     void controller.kick('sighup')
+    void control.open()
   })
 
-  log.info({ version: VERSION, pid: process.pid, pvCtrl: config.pvCtrl }, 'started')
+  log.info({ version: VERSION, pid: process.pid, pvCtrl: config.pvCtrl, control: config.control }, 'started')
   controller.start()
+  // The first graph is being asked for by now: what follows takes nothing from it.
+  void control.open()
   return new Promise<number>(() => undefined)
 }

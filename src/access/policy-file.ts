@@ -5,7 +5,8 @@
  */
 import { readFileSync, statSync } from 'node:fs'
 import { E } from '../fp.ts'
-import type { PolicyError } from './errors.ts'
+import type { Condition } from '../model/condition.ts'
+import { describePolicyError, type PolicyError } from './errors.ts'
 import { decodePolicy } from './rules.ts'
 import { ALLOW_ALL, type Policy } from './verdict.ts'
 
@@ -20,10 +21,8 @@ export interface PolicyFile {
   current(): Policy
   /** Read the file again; why it could not be taken, if so. */
   reload(): PolicyError | undefined
-  /** Why the last reading was not taken; `undefined`: it was. */
-  problem(): PolicyError | undefined
-  /** No reading was ever taken, so that no link is admitted. */
-  closed(): boolean
+  /** Whether the last reading was taken, and what is in force if it was not. */
+  finding(): Omit<Condition, 'lastTransitionTime'>
 }
 
 const read = (path: string): E.Either<PolicyError, Policy> => {
@@ -56,8 +55,22 @@ export const openPolicyFile = (
   const file: PolicyFile = {
     current: () => policy,
     reload,
-    problem: () => problem,
-    closed: () => policy === NOTHING_ALLOWED,
+    finding: () => findingOf(problem, policy === NOTHING_ALLOWED),
   }
   return { file, problem: reload() }
+}
+
+const findingOf = (
+  problem: PolicyError | undefined,
+  nothingAllowed: boolean,
+): Omit<Condition, 'lastTransitionTime'> => {
+  const type = 'PolicyValid'
+  if (problem === undefined) return { type, status: 'True', reason: 'Taken', message: '' }
+  const inForce = nothingAllowed ? 'no link is admitted' : 'the last good policy stays in force'
+  return {
+    type,
+    status: 'False',
+    reason: problem._tag,
+    message: `${describePolicyError(problem)}; ${inForce}`,
+  }
 }

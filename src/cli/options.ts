@@ -22,6 +22,8 @@ import {
 export interface DaemonConfig {
   /** Pantavisor's socket, absolute. */
   readonly pvCtrl: string
+  /** The control socket, absolute. */
+  readonly control: string
   /** How often the graph is read. */
   readonly intervalMs: number
   readonly logLevel: Level
@@ -34,6 +36,7 @@ export interface DaemonConfig {
 
 export const DEFAULT_CONFIG: DaemonConfig = {
   pvCtrl: '/run/pantavisor/pv/pv-ctrl',
+  control: '/run/pv-xconnect/control.sock',
   intervalMs: 1000,
   logLevel: 'info',
   pretty: false,
@@ -46,6 +49,13 @@ export const pvCtrlOption = <C extends { readonly pvCtrl: string }>(help: string
   socketPathOption(
     { flag: 'pv-ctrl', help },
     { get: config => config.pvCtrl, set: (config, pvCtrl) => ({ ...config, pvCtrl }) },
+  )
+
+/** The daemon answers on it, and verbs ask it. */
+export const controlOption = <C extends { readonly control: string }>(help: string): Option<C> =>
+  socketPathOption(
+    { flag: 'control', help },
+    { get: config => config.control, set: (config, control) => ({ ...config, control }) },
   )
 
 const limitOption = <C extends { readonly limits: Limits }>(
@@ -85,6 +95,7 @@ export const graphLimitOptions = <C extends { readonly limits: Limits }>(): read
 
 export const DAEMON_OPTIONS: readonly Option<DaemonConfig>[] = [
   pvCtrlOption('The Unix socket on which Pantavisor answers GET /xconnect-graph.'),
+  controlOption('The Unix socket on which the daemon answers: links, describe, metrics.'),
   integerOption(
     { flag: 'interval', help: 'How often the graph is read.' },
     { min: 50, max: HOUR_MS, unit: 'MS' },

@@ -3,7 +3,7 @@
  * comes back, does not set its counters back. Bounded: it remembers the links whose mediations ended last.
  */
 import type { LinkKey } from '../model/link.ts'
-import type { Counters, Mediation } from '../model/mediation.ts'
+import { type Counters, type Mediation, NOTHING_COUNTED } from '../model/mediation.ts'
 
 /** More than this many links that came and went on one device is churn, and a counter may then begin anew. */
 const MOST_REMEMBERED = 4096
@@ -15,23 +15,12 @@ export interface Totals {
   of(key: LinkKey, alive: Mediation | undefined): Counters | null
 }
 
-const NOTHING: Counters = {
-  connectionsOpen: 0,
-  connectionsTotal: 0,
-  connectionsRefused: 0,
-  bytesUp: 0,
-  bytesDown: 0,
-  descriptorsPassed: 0,
-  messages: 0,
-  denials: 0,
-}
-
 /** A plugin of a third party may throw here; nobody who only looks may suffer from that. */
 const countersOf = (mediation: Mediation): Counters => {
   try {
     return mediation.counters()
   } catch {
-    return NOTHING
+    return NOTHING_COUNTED
   }
 }
 
@@ -51,7 +40,7 @@ export const createTotals = (mostRemembered = MOST_REMEMBERED): Totals => {
   const past = new Map<LinkKey, Counters>()
   return {
     ended(key, mediation) {
-      const total = sum(past.get(key) ?? NOTHING, countersOf(mediation))
+      const total = sum(past.get(key) ?? NOTHING_COUNTED, countersOf(mediation))
       past.delete(key)
       past.set(key, { ...total, connectionsOpen: 0 })
       const [oldest] = past.keys()

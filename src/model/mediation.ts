@@ -27,6 +27,17 @@ export interface Counters {
   readonly denials: number
 }
 
+export const NOTHING_COUNTED: Counters = {
+  connectionsOpen: 0,
+  connectionsTotal: 0,
+  connectionsRefused: 0,
+  bytesUp: 0,
+  bytesDown: 0,
+  descriptorsPassed: 0,
+  messages: 0,
+  denials: 0,
+}
+
 export interface Mediation {
   readonly id: MediationId
   readonly planted: Planted
