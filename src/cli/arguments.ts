@@ -13,6 +13,7 @@ export const MAX_SOCKET_PATH_BYTES = 107
 
 export type OptionKind =
   | { readonly _tag: 'path' }
+  | { readonly _tag: 'text' }
   | {
       readonly _tag: 'integer'
       readonly min: number
@@ -111,6 +112,14 @@ export const filePathOption = <C>(about: Description, lens: Lens<C, string>): Op
   },
 })
 
+/** A name, taken as it is. */
+export const textOption = <C>(about: Description, lens: Lens<C, string>): Option<C> => ({
+  ...named(about),
+  kind: { _tag: 'text' },
+  show: lens.get,
+  assign: (text, config) => (text === '' ? E.left('is empty; give a name') : E.right(lens.set(config, text))),
+})
+
 type IntegerKind = Omit<Extract<OptionKind, { readonly _tag: 'integer' }>, '_tag'>
 
 export const integerOption = <C>(
@@ -179,6 +188,8 @@ export const placeholderOf = (kind: OptionKind): string => {
   switch (kind._tag) {
     case 'path':
       return 'PATH'
+    case 'text':
+      return 'NAME'
     case 'integer':
       return kind.unit
     case 'choice':
@@ -192,6 +203,8 @@ export const allowedOf = (kind: OptionKind): string => {
   switch (kind._tag) {
     case 'path':
       return 'a path'
+    case 'text':
+      return 'a name'
     case 'integer':
       return `${kind.min} to ${kind.max}`
     case 'choice':

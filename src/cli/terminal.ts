@@ -6,11 +6,16 @@ export const processTerminal = (): Terminal => {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error
   })
-  const { columns } = process.stdout
   return {
     out: text => void process.stdout.write(text),
     err: text => void process.stderr.write(text),
-    ...(columns === undefined ? {} : { columns }),
+    // Asked each time: a terminal can change its size.
+    get columns() {
+      return process.stdout.columns
+    },
+    get rows() {
+      return process.stdout.rows
+    },
     variables: process.env,
     readStdin,
     stopAsked: () =>

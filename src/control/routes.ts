@@ -10,8 +10,8 @@ import type { Condition } from '../model/condition.ts'
 import { linkKeyOf } from '../model/link.ts'
 import { type Level, LOG_LEVELS } from '../model/log-level.ts'
 import { adviceFor } from './advice.ts'
-import type { History } from './history.ts'
-import { graphJson, linkDetailsJson, linksJson, stateParts } from './views.ts'
+import type { History, HistoryEntry } from './history.ts'
+import { graphJson, linkDetailsJson, linksJson, stateParts, transitionJson } from './views.ts'
 
 export interface ControlRequest {
   /** As it was sent: `GET`. */
@@ -144,16 +144,21 @@ const link = (subject: ControlSubject, key: string): Answer => {
   const { controller, history, policyPath } = subject
   const known = linkKeyOf(key)
   const view = controller.link(known)
-  if (view === undefined) {
-    return refusal(
-      404,
-      'NoSuchLink',
-      `There is no link ${JSON.stringify(key)}: GET /links has those there are.`,
-    )
-  }
+  if (view === undefined) return noLink(key, history.of(known))
   const now = subject.now()
   const advice = adviceFor(view, { conditions: subject.conditions(), policyPath, now })
   return json(200, linkDetailsJson(view, history.of(known), advice, now))
+}
+
+const noLink = (key: string, transitions: readonly HistoryEntry[]): Answer => {
+  const last = transitions.at(-1)
+  if (last === undefined) {
+    const message = `There is no link ${JSON.stringify(key)}: GET /links has those there are.`
+    return refusal(404, 'NoSuchLink', message)
+  }
+  const since = new Date(last.lastAt).toISOString()
+  const message = `The link ${JSON.stringify(key)} is gone since ${since}: the graph no longer has it.`
+  return json(410, { error: 'LinkGone', message, transitions: transitions.map(transitionJson) })
 }
 
 const graph = (subject: ControlSubject): Answer => {

@@ -112,7 +112,7 @@ export const linksJson = (views: readonly LinkView[], now: number): LinksJson =>
   links: views.map(view => linkJson(view, now)).sort(byKey),
 })
 
-const transitionJson = (entry: HistoryEntry): TransitionJson => ({
+export const transitionJson = (entry: HistoryEntry): TransitionJson => ({
   ...entry,
   at: isoOf(entry.at),
   lastAt: isoOf(entry.lastAt),

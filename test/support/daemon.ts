@@ -23,6 +23,8 @@ export interface DaemonOptions {
   readonly intervalMs?: number
   /** Its control socket; beside its log if nobody says otherwise, so that no two daemons share one. */
   readonly control?: string
+  /** Its policy file, which need not be there; beside its log too: a machine's own must not decide a test. */
+  readonly policy?: string
   readonly args?: readonly string[]
   /** Soft and hard limit of open descriptors. */
   readonly mostDescriptors?: number
@@ -32,6 +34,8 @@ export interface Daemon {
   readonly pid: number
   /** The path of its control socket. */
   readonly control: string
+  /** The path of its policy file. */
+  readonly policy: string
   readonly log: () => readonly LogLine[]
   /** The first line, from the start on or from `since` lines on, that satisfies the test. */
   readonly logged: (
@@ -89,6 +93,9 @@ const OUTLIVES_NOBODY = ['setpriv', '--pdeathsig', 'KILL', '--']
 const controlOf = ({ control, logFile }: DaemonOptions): string =>
   control ?? join(dirname(logFile), 'control.sock')
 
+const policyOf = ({ policy, logFile }: DaemonOptions): string =>
+  policy ?? join(dirname(logFile), 'policy.json')
+
 const commandOf = (options: DaemonOptions): readonly string[] => {
   const limit = options.mostDescriptors
   return [
@@ -101,6 +108,8 @@ const commandOf = (options: DaemonOptions): readonly string[] => {
     options.pvCtrl,
     '--control',
     controlOf(options),
+    '--policy',
+    policyOf(options),
     '--interval',
     `${options.intervalMs ?? INTERVAL_MS}`,
     // Every transition: at `info` the rounds of a retry that fails as before are left out.
@@ -192,6 +201,7 @@ export const startDaemon = (options: DaemonOptions): Daemon => {
   return {
     pid,
     control: controlOf(options),
+    policy: policyOf(options),
     log,
     logged: (what, test, { since = 0, deadlineMs } = {}) =>
       eventually(`the daemon logs ${what}`, () => log().slice(since).find(test), deadlineMs),
