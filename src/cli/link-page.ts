@@ -131,7 +131,7 @@ const transitionsTable = ({ transitions }: LinkDetailsJson, page: Page): string 
 
 /** The events of the link machine's table, for whoever does not know it. */
 const EVENT_WORDS: ReadonlyMap<string, string> = new Map([
-  ['link.wanted', 'the graph has it'],
+  ['link.wanted', 'the graph wants it so'],
   ['link.unwanted', 'the graph no longer has it'],
   ['after retryDelay', 'time to try again'],
   ['inject: Right', 'it was planted'],

@@ -67,7 +67,7 @@ export const adviceForVerdict = (verdict: Verdict, around: Circumstances): strin
         ? `No rule of the policy allows it, and its default is to deny. If it should be connected, put a rule that allows it into ${around.policyPath}, then send the daemon SIGHUP.`
         : 'Until the policy file is mended, no link is admitted.'
     case 'Conflict':
-      return `${verdict.winner} comes before it in the graph and has the same target in the same container. Give one of the two another target. When the other goes, this one takes over by itself.`
+      return `Another link comes first in the graph and has the same target in the same container: ${verdict.winner}. Give one of the two another target. When the other goes, this one takes over by itself.`
     case 'Unsupported':
       return `This daemon cannot carry it: ${verdict.reason}. Correct the type in the manifest, or use a version of pv-xconnect that has it.`
   }
@@ -85,8 +85,8 @@ export const adviceForError = (error: InjectError, link: Link): string => {
       return `Nothing: the next graph brings the new process. If this stays, the graph names one that is gone (${error.pid}): compare \`pv-xconnect graph\` with what runs.`
     case 'TargetOccupied':
       return error.by === 'live socket'
-        ? `A program in ${link.consumer} listens on ${error.target} itself; it was left alone. Stop it, or assign another target. When the place is free the link comes up within 30 s.`
-        : `Remove the ${error.by} at ${error.target} in ${link.consumer}, which was left as it is, or assign another target. When the place is free the link comes up within 30 s.`
+        ? `A program in ${link.consumer} listens on ${error.target} itself; it was left alone. Stop it, or assign another target.`
+        : `Remove the ${error.by} at ${error.target} in ${link.consumer}, which was left as it is, or assign another target.`
     case 'TargetRefused':
       return adviceForRefusal(error.cause, error.target, link)
     case 'AddressInvalid':

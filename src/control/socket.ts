@@ -32,6 +32,9 @@ export const listenAt = async (
   return place
 }
 
+/** So that no two private names are the same. */
+let attempts = 0
+
 /**
  * Bound under a private name, and linked to its own once it listens: a link replaces nothing. The private name goes by
  * way of the open directory, which fits into an address however long the path is. And that name, gone by then, is what
@@ -42,7 +45,8 @@ const listenIn = async (
   server: Server,
   path: string,
 ): Promise<E.Either<ControlError, ControlPlace>> => {
-  const hidden = `${directory}/.control-${process.pid}`
+  attempts += 1
+  const hidden = `${directory}/.pv-xconnect-control-${process.pid}-${attempts}`
   const listening = await listen(server, hidden, path)
   if (E.isLeft(listening)) return listening
   const named = attempt(path, 'link', () => {

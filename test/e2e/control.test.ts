@@ -81,7 +81,7 @@ scenario('a link whose target another one has names the other one', async world 
   await reconcile(world.daemon)
   const { page, row } = await told(world.daemon, keyOf(late))
   assert.ok(row.startsWith('pending.blocked') && row.endsWith(`${link} has the target`), row)
-  assert.ok(page.includes(`What to do: ${link} comes before it in the graph and has the same target`), page)
+  assert.ok(page.includes(`has the same target in the same container: ${link}.`), page)
 })
 
 scenario('a link whose consumer does not run says so', async world => {
