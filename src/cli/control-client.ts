@@ -78,8 +78,8 @@ export const askControl = async <A>(
   }
   const decoded = shape.decode(value)
   if (E.isRight(decoded)) return decoded
-  const field = decoded.left[0]?.context.map(({ key }) => key).join('.')
-  return notOurs(`its answer to ${url} is of another form at ${field}; it may be of another version`)
+  const place = (decoded.left[0]?.context ?? []).flatMap(({ key }) => (key === '' ? [] : [key])).join('.')
+  return notOurs(`its answer to ${url} is of another form at ${place}; it may be of another version`)
 }
 
 const parsed = (body: string): unknown => {

@@ -1,4 +1,4 @@
-/** All about one link, as text for a terminal: pure, and nothing in it is cut that cannot be found elsewhere. */
+/** All about one link, as text for people. Pure; nothing of it is cut, for here is where one looks for the rest. */
 import type { CountersJson, LinkDetailsJson, TransitionJson, VerdictJson } from '../control/shapes.ts'
 import {
   byteCount,
@@ -13,7 +13,7 @@ import {
 
 export interface Page {
   readonly now: number
-  /** Absent: nothing is cut or wrapped. */
+  /** Of a terminal: prose is wrapped to it, and what stands in tables is never cut. */
   readonly width: number | undefined
 }
 
@@ -94,40 +94,27 @@ const trafficRows = (counters: CountersJson | null): readonly Row[] =>
         ],
       ]
 
-const inner = ({ width }: Page): number | undefined =>
-  width === undefined ? undefined : width - INDENT.length
+const uncut = (...titles: readonly string[]): readonly Column[] =>
+  titles.map(title => ({ title, cut: 'never' }))
 
-const CONDITION_COLUMNS: readonly Column[] = [
-  { title: 'TYPE', cut: 'never' },
-  { title: 'STATUS', cut: 'never' },
-  { title: 'REASON', cut: 'never' },
-  { title: 'FOR', cut: 'never' },
-  { title: 'MESSAGE', cut: 'end' },
-]
+const CONDITION_COLUMNS = uncut('TYPE', 'STATUS', 'REASON', 'FOR', 'MESSAGE')
 
-const conditionsTable = ({ conditions }: LinkDetailsJson, page: Page): string =>
+const conditionsTable = ({ conditions }: LinkDetailsJson, { now }: Page): string =>
   renderTable(
     CONDITION_COLUMNS,
     conditions.map(({ type, status, reason, message, lastTransitionTime }) => [
       type,
       status,
       reason,
-      duration(page.now - Date.parse(lastTransitionTime)),
+      duration(now - Date.parse(lastTransitionTime)),
       message,
     ]),
-    inner(page),
   )
 
-const TRANSITION_COLUMNS: readonly Column[] = [
-  { title: 'AGO', cut: 'never' },
-  { title: 'TIMES', cut: 'never' },
-  { title: 'FROM', cut: 'never' },
-  { title: 'TO', cut: 'never' },
-  { title: 'WHY', cut: 'end' },
-]
+const TRANSITION_COLUMNS = uncut('AGO', 'TIMES', 'FROM', 'TO', 'WHY')
 
-const transitionsTable = ({ transitions }: LinkDetailsJson, page: Page): string =>
-  renderTable(TRANSITION_COLUMNS, transitions.map(transitionRow(page.now)), inner(page))
+const transitionsTable = ({ transitions }: LinkDetailsJson, { now }: Page): string =>
+  renderTable(TRANSITION_COLUMNS, transitions.map(transitionRow(now)))
 
 /** The events of the link machine's table, for whoever does not know it. */
 const EVENT_WORDS: ReadonlyMap<string, string> = new Map([
