@@ -17,6 +17,8 @@ export interface Terminal {
   readonly columns?: number | undefined
   /** Its lines; absent with its columns. */
   readonly rows?: number | undefined
+  /** Nobody reads `out` any more: what only shows things may end. */
+  readonly closed?: boolean
   readonly variables: Variables
   /** Everything on standard input, or nothing beyond `maxBytes`. */
   readStdin(maxBytes: number): Promise<Buffer>

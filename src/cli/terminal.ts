@@ -3,8 +3,10 @@ import type { Terminal } from './command.ts'
 
 export const processTerminal = (): Terminal => {
   // `pv-xconnect graph | head` closes the pipe early: that is no failure of ours.
+  let closed = false
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error
+    closed = true
   })
   return {
     out: text => void process.stdout.write(text),
@@ -15,6 +17,9 @@ export const processTerminal = (): Terminal => {
     },
     get rows() {
       return process.stdout.rows
+    },
+    get closed() {
+      return closed
     },
     variables: process.env,
     readStdin,

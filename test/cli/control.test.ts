@@ -16,7 +16,7 @@ import { aGraph, aLink } from '../support/builders.ts'
 import { eventually } from '../support/eventually.ts'
 import { fakeLog } from '../support/fakes.ts'
 import { needsRoot } from '../support/privileges.ts'
-import { type Ran, runInPlace, scratchDirectory } from './support.ts'
+import { type Ran, runInPlace, scratchDirectory, spawnBundle } from './support.ts'
 
 const NOBODY = 65534
 
@@ -193,6 +193,15 @@ describe('a verb that asks the daemon', () => {
       watching.stop()
       assert.equal(await watching.ended, 0)
       assert.match(watching.err(), /^pv-xconnect links: no daemon answers on .*: there is no such socket\n$/)
+    })
+
+    test('ends when nobody reads it any more', async () => {
+      const b = await three()
+      const watching = spawnBundle(['links', '--control', path, '--watch', '--json'])
+      await watching.saw('{')
+      watching.child.stdout?.destroy()
+      await b.shows(EMPTY_GRAPH)
+      assert.equal((await watching.ended).code, 0)
     })
 
     test('ends with 1 if there is no daemon to begin with', async () => {

@@ -13,7 +13,7 @@ import {
 import { type Command, complain, helpFor, refuseUsage, type Terminal } from '../command.ts'
 import { type AskError, askControl, describeAskError } from '../control-client.ts'
 import { controlOption, DEFAULT_CONFIG } from '../options.ts'
-import { type Column, counted, duration, renderTable } from '../render.ts'
+import { type Column, counted, duration, printable, renderTable } from '../render.ts'
 import { openScreen } from '../screen.ts'
 
 type StateFilter = (typeof LINK_STATES)[number] | 'any'
@@ -120,9 +120,10 @@ const watch = async (
   void stop.then(() => stopped.abort())
   let links = first
   let problem: AskError | undefined
-  while (!stopped.signal.aborted) {
+  for (;;) {
     show.update(links, problem)
     await sleep(LOOK_EVERY_MS, undefined, { signal: stopped.signal }).catch(() => undefined)
+    if (stopped.signal.aborted || terminal.closed === true) break
     const next = await ask(config)
     problem = E.isLeft(next) ? next.left : undefined
     if (E.isRight(next)) links = next.right
@@ -140,7 +141,9 @@ const drawing = (config: LinksConfig, terminal: Terminal): Show => {
   return {
     update: (links, problem) => {
       const text = textOf(links, config, terminal.columns)
-      screen.draw(problem === undefined ? text : `${describeAskError(problem)[0]}; as it was last:\n${text}`)
+      screen.draw(
+        problem === undefined ? text : `${printable(describeAskError(problem)[0])}; as it was last:\n${text}`,
+      )
     },
     end: links => {
       screen.leave()
