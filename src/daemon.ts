@@ -17,6 +17,7 @@ import { describeError } from './model/errors.ts'
 import { keyOf } from './model/link.ts'
 import { createCatalogue } from './plugin/catalogue.ts'
 import { createReactor } from './reactor/reactor.ts'
+import { openJournal } from './toolbox/journal.ts'
 import { createLinuxToolbox } from './toolbox/linux.ts'
 
 /** Pantavisor answers from memory; one that takes longer is stuck, and the next pass asks again. */
@@ -68,6 +69,7 @@ export const runDaemon = async (config: DaemonConfig): Promise<number> => {
   const host = createLinuxToolbox({
     reactor,
     limits: config.limits,
+    journal: openJournal(config.journal, log),
     log,
     logFor: link => log.child({ link: keyOf(link) }),
   })

@@ -31,6 +31,8 @@ export interface DaemonConfig {
   readonly pretty: boolean
   /** The access policy's file, absolute. */
   readonly policy: string
+  /** Where it is written down what stands in containers, absolute. */
+  readonly journal: string
   readonly limits: Limits
 }
 
@@ -40,6 +42,7 @@ export const DEFAULT_CONFIG: DaemonConfig = {
   logLevel: 'info',
   pretty: false,
   policy: '/etc/pv-xconnect/policy.json',
+  journal: '/run/pv-xconnect/journal',
   limits: DEFAULT_LIMITS,
 }
 
@@ -106,6 +109,13 @@ export const DAEMON_OPTIONS: readonly Option<DaemonConfig>[] = [
   filePathOption(
     { flag: 'policy', help: 'Who may have which link (docs/access.md); absent: what Pantavisor assigned.' },
     { get: config => config.policy, set: (config, policy) => ({ ...config, policy }) },
+  ),
+  filePathOption(
+    {
+      flag: 'journal',
+      help: 'Where it is written down what stands in containers, for the start after a kill; each daemon has its own.',
+    },
+    { get: config => config.journal, set: (config, journal) => ({ ...config, journal }) },
   ),
   limitOption(
     'connectGraceMs',

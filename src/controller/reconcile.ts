@@ -19,7 +19,7 @@ import { isEmptyPlan, NOTHING_DESIRED, sameVerdict } from '../model/desired.ts'
 import type { Graph } from '../model/graph.ts'
 import type { Pid } from '../model/identity.ts'
 import { HOST } from '../model/identity.ts'
-import type { LinkKey } from '../model/link.ts'
+import type { Link, LinkKey } from '../model/link.ts'
 import type { MediationId } from '../model/mediation.ts'
 import type { PluginCatalogue } from '../plugin/catalogue.ts'
 import type { LinkLog, ToolboxHost } from '../toolbox/contract.ts'
@@ -119,6 +119,7 @@ export const createReconciler = (options: ReconcileOptions): Reconciler => {
     applied = { graph: current, policy }
     const plan = diff(previous, desired, { resync })
     noteVerdicts(previous, plan, pass)
+    host.sweep(() => admittedLinks(desired))
     // The very first plan is told even if it is empty: the daemon serves from then on.
     if (first || resync || !isEmptyPlan(plan)) {
       options.tell({ type: 'plan.made', plan, resync, changeable: changeableTypes(plan) })
@@ -161,6 +162,9 @@ export const createReconciler = (options: ReconcileOptions): Reconciler => {
     followed: () => followed?.pids ?? NOBODY,
   }
 }
+
+const admittedLinks = ({ links }: DesiredState): readonly Link[] =>
+  Object.values(links).flatMap(({ link, verdict }) => (verdict._tag === 'Admitted' ? [link] : []))
 
 const NOBODY: ReadonlySet<Pid> = new Set()
 

@@ -19,6 +19,8 @@ export interface DaemonOptions {
   readonly logFile: string
   /** Give it a pipe that nobody reads instead; then nothing is known of its log. */
   readonly logUnread?: boolean
+  /** Absent: beside pv-ctrl's socket. */
+  readonly journal?: string
   readonly intervalMs?: number
   readonly args?: readonly string[]
   /** Soft and hard limit of open descriptors. */
@@ -91,6 +93,8 @@ const commandOf = (options: DaemonOptions): readonly string[] => {
     'daemon',
     '--pv-ctrl',
     options.pvCtrl,
+    '--journal',
+    options.journal ?? `${options.pvCtrl}.journal`,
     '--interval',
     `${options.intervalMs ?? INTERVAL_MS}`,
     // Every transition: at `info` the rounds of a retry that fails as before are left out.
