@@ -16,6 +16,7 @@ import { createLog, type Log } from './log.ts'
 import { describeError } from './model/errors.ts'
 import { keyOf } from './model/link.ts'
 import { createCatalogue } from './plugin/catalogue.ts'
+import { openPluginFolder } from './plugin/folder.ts'
 import { createReactor } from './reactor/reactor.ts'
 import { openJournal } from './toolbox/journal.ts'
 import { createLinuxToolbox } from './toolbox/linux.ts'
@@ -34,9 +35,17 @@ const whatIsMissing = (): string | undefined => {
   return undefined
 }
 
-/** A bug nobody caught: say what it was where it will be read, and let init start us again. */
-const dieOfBugs = (log: Log): void => {
+/**
+ * A bug nobody caught: say what it was where it will be read, and let init start us again. One of a third party's plugin
+ * is no reason to take down everybody's links.
+ */
+const dieOfBugs = (log: Log, culprit: (error: unknown) => string | undefined): void => {
   const die = (error: unknown): void => {
+    const plugin = culprit(error)
+    if (plugin !== undefined) {
+      log.warn({ plugin, err: error }, 'a plugin failed outside of its handlers')
+      return
+    }
     log.fatal({ err: error }, 'internal error')
     process.exit(70)
   }
@@ -64,8 +73,10 @@ export const runDaemon = async (config: DaemonConfig): Promise<number> => {
     log.fatal({ reason: describeError(opened.left) }, 'cannot run here')
     return 1
   }
-  dieOfBugs(log)
   const reactor = opened.right
+  const { pluginDir } = config
+  const folder = pluginDir === null ? undefined : openPluginFolder(pluginDir)
+  dieOfBugs(log, error => folder?.culprit(error))
   const host = createLinuxToolbox({
     reactor,
     limits: config.limits,
@@ -85,8 +96,12 @@ export const runDaemon = async (config: DaemonConfig): Promise<number> => {
     source: pvCtrlSource({ socketPath: config.pvCtrl, timeoutMs: READ_TIMEOUT_MS, limits: config.limits }),
     host,
     policy: policy.current,
-    plugins: createCatalogue(BUILT_IN),
+    plugins: createCatalogue(
+      BUILT_IN,
+      folder && { folder, clock: reactor.clock, log, loadMs: config.limits.pluginLoadMs },
+    ),
     limits: config.limits,
+    pluginAnswerMs: config.limits.pluginAnswerMs,
     log,
     intervalMs: config.intervalMs,
   })
