@@ -281,6 +281,29 @@ describe('a handler that does not answer', () => {
     assert.equal(b.world.planted.get('app:/run/pv/api.sock')?.provider.pid, 201)
   })
 
+  it('to a change but a moment too late is told once that it is over', async () => {
+    let removals = 0
+    const b: Bench = withPlugin(plain => ({
+      // The same moment as the bound of the call itself, which is looked at first.
+      onLinkChanged: (_, mediation) => () =>
+        new Promise(resolve => {
+          b.env.clock.setTimeout(() => resolve({ _tag: 'Right', right: mediation }), 30_000)
+        }),
+      onLinkRemoved: (link, mediation, box) => {
+        removals += 1
+        return plain.onLinkRemoved(link, mediation, box)
+      },
+    }))
+    await b.shows(aGraph(slow))
+    await b.shows(aGraph(slow.from('net', 201)))
+    await pass(b.env, 30_000, 500)
+    assert.equal(removals, 1)
+    assert.equal(b.factsOf('a plugin answered too late').length, 1)
+    await pass(b.env, 1000)
+    assert.equal(b.stateOf(slow), 'mediating.steady')
+    assert.equal(b.world.planted.get('app:/run/pv/api.sock')?.provider.pid, 201)
+  })
+
   it('to a removal is given up: the socket goes all the same, and what may be left is said', async () => {
     const b = withPlugin(() => ({ onLinkRemoved: () => () => new Promise(() => undefined) }))
     await b.shows(aGraph(slow))

@@ -169,6 +169,25 @@ describe("third parties' plugins", () => {
     assert.equal(b.catalogue.plugin('tally'), tally)
   })
 
+  it('one that hung is of no interest any more when its newer file has failed', async () => {
+    const b = bench()
+    const { promise, keep } = promised<unknown>()
+    b.there.set(
+      'tally',
+      moduleOf(() => promise, 'hangs'),
+    )
+    await b.wants(['tally'])
+    b.clock.increment(5000)
+    b.there.set(
+      'tally',
+      moduleOf(() => Promise.reject(new Error('oops'))),
+    )
+    await b.wants(['tally'], true)
+    keep({ default: tally })
+    await settled()
+    assert.match(b.refusal('tally') ?? '', /failed to load: oops/)
+  })
+
   it('one that is refused says why, once, and is looked at again when asked', async () => {
     const b = bench()
     b.there.set('tally', refused)
