@@ -18,7 +18,9 @@ import { type Condition, withCondition } from './model/condition.ts'
 import { describeError } from './model/errors.ts'
 import { keyOf } from './model/link.ts'
 import { createCatalogue } from './plugin/catalogue.ts'
+import { openPluginFolder } from './plugin/folder.ts'
 import { createReactor } from './reactor/reactor.ts'
+import { openJournal } from './toolbox/journal.ts'
 import { createLinuxToolbox } from './toolbox/linux.ts'
 
 /** Pantavisor answers from memory; one that takes longer is stuck, and the next pass asks again. */
@@ -35,9 +37,17 @@ const whatIsMissing = (): string | undefined => {
   return undefined
 }
 
-/** A bug nobody caught: say what it was where it will be read, and let init start us again. */
-const dieOfBugs = (log: Log): void => {
+/**
+ * A bug nobody caught: say what it was where it will be read, and let init start us again. One of a third party's plugin
+ * is no reason to take down everybody's links.
+ */
+const dieOfBugs = (log: Log, culprit: (error: unknown) => string | undefined): void => {
   const die = (error: unknown): void => {
+    const plugin = culprit(error)
+    if (plugin !== undefined) {
+      log.warn({ plugin, err: error }, 'a plugin failed outside of its handlers')
+      return
+    }
     log.fatal({ err: error }, 'internal error')
     process.exit(70)
   }
@@ -65,11 +75,14 @@ export const runDaemon = async (config: DaemonConfig): Promise<number> => {
     log.fatal({ reason: describeError(opened.left) }, 'cannot run here')
     return 1
   }
-  dieOfBugs(log)
   const reactor = opened.right
+  const { pluginDir } = config
+  const folder = pluginDir === null ? undefined : openPluginFolder(pluginDir)
+  dieOfBugs(log, error => folder?.culprit(error))
   const host = createLinuxToolbox({
     reactor,
     limits: config.limits,
+    journal: openJournal(config.journal, log),
     log,
     logFor: link => log.child({ link: keyOf(link) }),
   })
@@ -87,8 +100,12 @@ export const runDaemon = async (config: DaemonConfig): Promise<number> => {
     source: pvCtrlSource({ socketPath: config.pvCtrl, timeoutMs: READ_TIMEOUT_MS, limits: config.limits }),
     host,
     policy: policy.current,
-    plugins: createCatalogue(BUILT_IN),
+    plugins: createCatalogue(
+      BUILT_IN,
+      folder && { folder, clock: reactor.clock, log, loadMs: config.limits.pluginLoadMs },
+    ),
     limits: config.limits,
+    pluginAnswerMs: config.limits.pluginAnswerMs,
     log,
     intervalMs: config.intervalMs,
   })

@@ -41,7 +41,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   'src/access': ['src/model'],
   'src/desired': ['src/model', 'src/access', 'src/plugin/contract'],
   machines: ['src/model'],
-  'src/plugin': ['src/model', 'src/toolbox/contract'],
+  'src/plugin': ['src/model', 'src/toolbox/contract', 'src/relay/contract'],
   'src/controller': [
     'src/graph',
     'src/access',

@@ -120,6 +120,20 @@ export const textOption = <C>(about: Description, lens: Lens<C, string>): Option
   assign: (text, config) => (text === '' ? E.left('is empty; give a name') : E.right(lens.set(config, text))),
 })
 
+const NONE = 'none'
+
+/** A folder that need not be there yet, or the word `none`. */
+export const folderPathOption = <C>(about: Description, lens: Lens<C, string | null>): Option<C> => ({
+  ...named(about),
+  kind: { _tag: 'path' },
+  show: config => lens.get(config) ?? NONE,
+  assign: (text, config) => {
+    if (text === '') return E.left(`is empty; give the path of a folder, or ${NONE}`)
+    if (text.includes('\0')) return E.left(`has a NUL byte in it; give the path of a folder, or ${NONE}`)
+    return E.right(lens.set(config, text === NONE ? null : resolve(text)))
+  },
+})
+
 type IntegerKind = Omit<Extract<OptionKind, { readonly _tag: 'integer' }>, '_tag'>
 
 export const integerOption = <C>(

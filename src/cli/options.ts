@@ -9,6 +9,7 @@ import {
   choiceOption,
   decodeArguments,
   filePathOption,
+  folderPathOption,
   integerOption,
   NO_OPERANDS,
   type Option,
@@ -31,6 +32,10 @@ export interface DaemonConfig {
   readonly pretty: boolean
   /** The access policy's file, absolute. */
   readonly policy: string
+  /** Where it is written down what stands in containers, absolute. */
+  readonly journal: string
+  /** The folder that plugins of third parties are loaded from, absolute; `null`: there are none. */
+  readonly pluginDir: string | null
   readonly limits: Limits
 }
 
@@ -41,6 +46,8 @@ export const DEFAULT_CONFIG: DaemonConfig = {
   logLevel: 'info',
   pretty: false,
   policy: '/etc/pv-xconnect/policy.json',
+  journal: '/run/pv-xconnect/journal',
+  pluginDir: null,
   limits: DEFAULT_LIMITS,
 }
 
@@ -115,6 +122,29 @@ export const DAEMON_OPTIONS: readonly Option<DaemonConfig>[] = [
   filePathOption(
     { flag: 'policy', help: 'Who may have which link (docs/access.md); absent: what Pantavisor assigned.' },
     { get: config => config.policy, set: (config, policy) => ({ ...config, policy }) },
+  ),
+  filePathOption(
+    {
+      flag: 'journal',
+      help: 'Where it is written down what stands in containers, for the start after a kill; each daemon has its own.',
+    },
+    { get: config => config.journal, set: (config, journal) => ({ ...config, journal }) },
+  ),
+  folderPathOption(
+    { flag: 'plugin-dir', help: 'Where plugins of third parties are (docs/plugins.md).' },
+    { get: config => config.pluginDir, set: (config, pluginDir) => ({ ...config, pluginDir }) },
+  ),
+  limitOption(
+    'pluginLoadMs',
+    'plugin-load-timeout',
+    { min: 10, max: HOUR_MS, unit: 'MS' },
+    'How long a plugin of a third party may take to load before its links say so.',
+  ),
+  limitOption(
+    'pluginAnswerMs',
+    'plugin-timeout',
+    { min: 10, max: HOUR_MS, unit: 'MS' },
+    'How long a plugin may take to set up, change or remove a link.',
   ),
   limitOption(
     'connectGraceMs',

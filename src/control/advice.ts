@@ -69,7 +69,7 @@ export const adviceForVerdict = (verdict: Verdict, around: Circumstances): strin
     case 'Conflict':
       return `Another link comes first in the graph and has the same target in the same container: ${verdict.winner}. Give one of the two another target. When the other goes, this one takes over by itself.`
     case 'Unsupported':
-      return `This daemon cannot carry it: ${verdict.reason}. Correct the type in the manifest, or use a version of pv-xconnect that has it.`
+      return `This daemon cannot carry it: ${verdict.reason}. Correct the type in the manifest, or use a version of pv-xconnect, or a plugin, that has it.`
   }
 }
 

@@ -16,7 +16,7 @@ import type { Condition } from '../model/condition.ts'
 import type { DesiredState } from '../model/desired.ts'
 import type { Graph } from '../model/graph.ts'
 import type { Pid } from '../model/identity.ts'
-import type { Limits } from '../model/limits.ts'
+import { DEFAULT_LIMITS, type Limits } from '../model/limits.ts'
 import type { LinkKey } from '../model/link.ts'
 import type { MediationId } from '../model/mediation.ts'
 import type { PluginCatalogue } from '../plugin/catalogue.ts'
@@ -40,6 +40,8 @@ export interface ControllerOptions {
   readonly intervalMs: number | null
   readonly resyncMs?: number
   readonly deepObserveMs?: number
+  /** How long a handler of a plugin may take to answer. */
+  readonly pluginAnswerMs?: number
   /** Asked in every pass. Absent: what Pantavisor assigned is allowed. */
   readonly policy?: () => Policy
   /** Sees every actor of the tree, for an inspector. */
@@ -83,7 +85,15 @@ export const createController = (options: ControllerOptions): Controller => {
   let started = false
 
   const watch = watchLinks({ log, wallClock: env.wallClock, pass: () => passes })
-  const effects = createEffects({ plugins, host, log, onEffect: options.onEffect })
+  const effects = createEffects({
+    plugins,
+    host,
+    log,
+    clock: env.clock,
+    answerMs: options.pluginAnswerMs ?? DEFAULT_LIMITS.pluginAnswerMs,
+    drainMs: options.limits.drainMs,
+    onEffect: options.onEffect,
+  })
   const link = effects.provideTo(linkMachine({ now: env.wallClock, random: env.random }))
   const daemon: Actor<DaemonMachine> = createActor(daemonMachine(link), {
     clock: env.clock,
@@ -210,6 +220,7 @@ export const createController = (options: ControllerOptions): Controller => {
       if (started) return
       started = true
       host.onAttention(onAttention)
+      plugins.onChange(() => void trigger.ask('plugins-changed'))
       daemon.start()
       daemon.send({ type: 'daemon.started' })
       trigger.start()

@@ -15,15 +15,6 @@ export interface Totals {
   of(key: LinkKey, alive: Mediation | undefined): Counters | null
 }
 
-/** A plugin of a third party may throw here; nobody who only looks may suffer from that. */
-const countersOf = (mediation: Mediation): Counters => {
-  try {
-    return mediation.counters()
-  } catch {
-    return NOTHING_COUNTED
-  }
-}
-
 const sum = (past: Counters, now: Counters): Counters => ({
   connectionsOpen: now.connectionsOpen,
   connectionsTotal: past.connectionsTotal + now.connectionsTotal,
@@ -40,7 +31,7 @@ export const createTotals = (mostRemembered = MOST_REMEMBERED): Totals => {
   const past = new Map<LinkKey, Counters>()
   return {
     ended(key, mediation) {
-      const total = sum(past.get(key) ?? NOTHING_COUNTED, countersOf(mediation))
+      const total = sum(past.get(key) ?? NOTHING_COUNTED, mediation.counters())
       past.delete(key)
       past.set(key, { ...total, connectionsOpen: 0 })
       const [oldest] = past.keys()
@@ -49,7 +40,7 @@ export const createTotals = (mostRemembered = MOST_REMEMBERED): Totals => {
     of(key, alive) {
       const before = past.get(key)
       if (alive === undefined) return before ?? null
-      const now = countersOf(alive)
+      const now = alive.counters()
       return before === undefined ? now : sum(before, now)
     },
   }

@@ -5,7 +5,14 @@
  */
 import type { Clock } from '../model/clock.ts'
 
-export type Reason = 'start' | 'interval' | 'sighup' | 'process-exit' | 'target-changed' | 'asked'
+export type Reason =
+  | 'start'
+  | 'interval'
+  | 'sighup'
+  | 'process-exit'
+  | 'target-changed'
+  | 'plugins-changed'
+  | 'asked'
 
 /** `failed`: a bug ended it. */
 export type PassOutcome = 'done' | 'read-failed' | 'failed'

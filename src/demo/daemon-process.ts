@@ -28,7 +28,15 @@ export class DaemonProcess {
     // In a process group of its own: Ctrl-C is for the demo, which ends its daemon with SIGTERM.
     this.#process = spawn(
       process.execPath,
-      [programFile(), 'daemon', '--pv-ctrl', pvCtrl, '--control', control, '--interval', '200'],
+      [
+        programFile(),
+        'daemon',
+        ...['--pv-ctrl', pvCtrl],
+        ...['--control', control],
+        // A journal of its own: the machine's may be in use.
+        ...['--journal', `${pvCtrl}.journal`],
+        ...['--interval', '200'],
+      ],
       { detached: true },
     )
     this.#process.stderr.pipe(process.stderr)

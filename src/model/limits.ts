@@ -12,6 +12,10 @@ export interface Limits {
   readonly lingerMs: number
   /** How long open connections are given when the daemon ends. */
   readonly drainMs: number
+  /** What finding and importing a plugin of a third party may take before its links say so. */
+  readonly pluginLoadMs: number
+  /** How long a handler of a plugin may take to answer. */
+  readonly pluginAnswerMs: number
 }
 
 export const DEFAULT_LIMITS: Limits = {
@@ -24,4 +28,6 @@ export const DEFAULT_LIMITS: Limits = {
   connectGraceMs: 5000,
   lingerMs: 60_000,
   drainMs: 1000,
+  pluginLoadMs: 5000,
+  pluginAnswerMs: 30_000,
 }

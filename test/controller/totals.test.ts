@@ -53,14 +53,4 @@ describe('totals', () => {
       [2, undefined, 1],
     )
   })
-
-  it("a plugin's counters that throw count as none", () => {
-    const broken: Mediation = {
-      ...mediation('m1', {}),
-      counters: () => {
-        throw new Error('a bug')
-      },
-    }
-    assert.deepEqual(createTotals().of(key, broken), createCounters())
-  })
 })

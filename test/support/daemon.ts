@@ -20,6 +20,8 @@ export interface DaemonOptions {
   readonly logFile: string
   /** Give it a pipe that nobody reads instead; then nothing is known of its log. */
   readonly logUnread?: boolean
+  /** Absent: beside pv-ctrl's socket. */
+  readonly journal?: string
   readonly intervalMs?: number
   /** Its control socket; beside its log if nobody says otherwise, so that no two daemons share one. */
   readonly control?: string
@@ -110,6 +112,8 @@ const commandOf = (options: DaemonOptions): readonly string[] => {
     controlOf(options),
     '--policy',
     policyOf(options),
+    '--journal',
+    options.journal ?? `${options.pvCtrl}.journal`,
     '--interval',
     `${options.intervalMs ?? INTERVAL_MS}`,
     // Every transition: at `info` the rounds of a retry that fails as before are left out.
