@@ -3,10 +3,11 @@
  * Runs until a signal ends it.
  */
 
-import { describePolicyError } from './access/errors.ts'
+import type { PolicyError } from './access/errors.ts'
 import { openPolicyFile } from './access/policy-file.ts'
 import type { DaemonConfig } from './cli/options.ts'
 import { VERSION } from './cli/version.ts'
+import { createControl } from './control/control.ts'
 import { createController } from './controller/controller.ts'
 import { E } from './fp.ts'
 import { pvCtrlSource } from './graph/source.ts'
@@ -14,12 +15,15 @@ import { descriptorLimit } from './kernel/fd.ts'
 import { canResolveSafely } from './kernel/files.ts'
 import { openOutput } from './kernel/output.ts'
 import { createLog, type Log } from './log.ts'
+import { type Condition, withCondition } from './model/condition.ts'
 import { describeError } from './model/errors.ts'
 import { keyOf } from './model/link.ts'
 import { createCatalogue } from './plugin/catalogue.ts'
+import { openPluginFolder } from './plugin/folder.ts'
 import { createReactor } from './reactor/reactor.ts'
 import { nodeClock } from './reactor/timer-wheel.ts'
 import { sharesOf } from './relay/descriptor-reserve.ts'
+import { openJournal } from './toolbox/journal.ts'
 import { createLinuxToolbox } from './toolbox/linux.ts'
 import { logOfLink, quietLog } from './toolbox/quiet-log.ts'
 
@@ -34,9 +38,17 @@ const whatIsMissing = (): string | undefined => {
   return undefined
 }
 
-/** A bug nobody caught: say what it was where it will be read, and let init start us again. */
-const dieOfBugs = (log: Log): void => {
+/**
+ * A bug nobody caught: say what it was where it will be read, and let init start us again. One of a third party's plugin
+ * is no reason to take down everybody's links.
+ */
+const dieOfBugs = (log: Log, culprit: (error: unknown) => string | undefined): void => {
   const die = (error: unknown): void => {
+    const plugin = culprit(error)
+    if (plugin !== undefined) {
+      log.warn({ plugin, err: error }, 'a plugin failed outside of its handlers')
+      return
+    }
     log.fatal({ err: error }, 'internal error')
     process.exit(70)
   }
@@ -71,33 +83,50 @@ export const runDaemon = async (config: DaemonConfig): Promise<number> => {
     root.fatal({ reason: describeError(opened.left) }, 'cannot run here')
     return 1
   }
-  dieOfBugs(root)
   const reactor = opened.right
+  const { pluginDir } = config
+  const folder = pluginDir === null ? undefined : openPluginFolder(pluginDir)
+  dieOfBugs(root, error => folder?.culprit(error))
   const host = createLinuxToolbox({
     reactor,
     limits,
+    journal: openJournal(config.journal, log),
     log,
     logFor: link => logOfLink(log, keyOf(link)),
   })
   const { file: policy, problem } = openPolicyFile(config.policy)
-  if (problem !== undefined) {
-    log.error(
-      { error: problem, reason: describePolicyError(problem) },
-      'no link is admitted: the policy cannot be taken',
-    )
+  let policyConditions: readonly Condition[] = []
+  const notePolicy = (problem: PolicyError | undefined): void => {
+    const finding = policy.finding()
+    policyConditions = withCondition(policyConditions, finding, Date.now())
+    if (problem !== undefined)
+      log.error({ error: problem, reason: finding.message }, 'the policy cannot be taken')
   }
+  notePolicy(problem)
   const controller = createController({
     env: { clock: reactor.clock, wallClock: Date.now, random: Math.random },
     source: pvCtrlSource({ socketPath: config.pvCtrl, limits }),
     host,
     policy: policy.current,
-    plugins: createCatalogue(BUILT_IN),
+    plugins: createCatalogue(
+      BUILT_IN,
+      folder && { folder, clock: reactor.clock, log, loadMs: limits.pluginLoadMs },
+    ),
     limits,
     log,
     intervalMs: config.intervalMs,
   })
+  const control = createControl({
+    path: config.control,
+    controller,
+    conditions: () => policyConditions,
+    log: root,
+    policyPath: config.policy,
+    version: VERSION,
+  })
 
   const end = (code: number): never => {
+    control.close()
     log.flush()
     output.flush()
     process.exit(code)
@@ -120,16 +149,17 @@ export const runDaemon = async (config: DaemonConfig): Promise<number> => {
   process.on('SIGTERM', signal => void drain(signal))
   process.on('SIGINT', signal => void drain(signal))
   process.on('SIGHUP', () => {
-    const worse = policy.reload()
-    if (worse !== undefined) {
-      log.error({ error: worse, reason: describePolicyError(worse) }, 'the last good policy stays in force')
-    }
+    notePolicy(policy.reload())
     void controller.kick('sighup')
+    void control.open()
   })
 
   // What was left to be worked out is said as it came out.
   const descriptors = { mayBeOpen: descriptorLimit, ...sharesOf(limits) }
-  log.info({ version: VERSION, pid: process.pid, pvCtrl: config.pvCtrl, descriptors }, 'started')
+  const { pvCtrl, control: controlPath } = config
+  log.info({ version: VERSION, pid: process.pid, pvCtrl, control: controlPath, descriptors }, 'started')
   controller.start()
+  // The first graph is being asked for by now: what follows takes nothing from it.
+  void control.open()
   return new Promise<number>(() => undefined)
 }

@@ -41,7 +41,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   'src/access': ['src/model'],
   'src/desired': ['src/model', 'src/access', 'src/plugin/contract'],
   machines: ['src/model'],
-  'src/plugin': ['src/model', 'src/toolbox/contract'],
+  'src/plugin': ['src/model', 'src/toolbox/contract', 'src/relay/contract'],
   'src/controller': [
     'src/graph',
     'src/access',
@@ -51,6 +51,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     'src/model',
     'src/toolbox/contract',
   ],
+  'src/control': ['src/controller', 'src/model', 'src/toolbox/contract'],
   plugins: ['src/plugin/contract', 'src/toolbox/contract', 'src/relay/contract', 'src/model'],
 }
 
@@ -85,6 +86,15 @@ describe('the structure of the sources', () => {
     )
   })
 
+  test('prom-client is imported by the metrics alone, and they are not loaded before they are asked for', () => {
+    assert.deepEqual(
+      imports.filter(({ of }) => of === 'prom-client').map(({ file }) => file),
+      ['src/control/metrics.ts'],
+    )
+    const eager = files.filter(file => /from '[./a-z]*\/metrics\.ts'/.test(readFileSync(file, 'utf8')))
+    assert.deepEqual(eager, [])
+  })
+
   test('a plugin never imports another one', () => {
     const odd = imports.filter(({ file, of }) => {
       const own = file.split('/').slice(0, 2).join('/')
@@ -102,6 +112,10 @@ describe('the structure of the sources', () => {
       'machines',
       'src/relay/contract',
       'src/graph/codec',
+      'src/control/shapes',
+      'src/control/views',
+      'src/control/advice',
+      'src/control/history',
     ]
     const odd = imports.filter(
       ({ file, of }) =>
@@ -112,7 +126,15 @@ describe('the structure of the sources', () => {
   })
 
   test('what is pure asks no clock and rolls no dice', () => {
-    const pure = ['src/model', 'src/desired', 'src/access', 'machines']
+    const pure = [
+      'src/model',
+      'src/desired',
+      'src/access',
+      'machines',
+      'src/control/views.ts',
+      'src/control/advice.ts',
+      'src/control/history.ts',
+    ]
     const odd = files.filter(
       file =>
         file !== 'src/model/clock.ts' &&

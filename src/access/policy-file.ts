@@ -5,7 +5,8 @@
  */
 import { readFileSync, statSync } from 'node:fs'
 import { E } from '../fp.ts'
-import type { PolicyError } from './errors.ts'
+import type { Condition } from '../model/condition.ts'
+import { describePolicyError, type PolicyError } from './errors.ts'
 import { decodePolicy } from './rules.ts'
 import { ALLOW_ALL, type Policy } from './verdict.ts'
 
@@ -20,6 +21,8 @@ export interface PolicyFile {
   current(): Policy
   /** Read the file again; why it could not be taken, if so. */
   reload(): PolicyError | undefined
+  /** Whether the last reading was taken, and what is in force if it was not. */
+  finding(): Omit<Condition, 'lastTransitionTime'>
 }
 
 const read = (path: string): E.Either<PolicyError, Policy> => {
@@ -37,17 +40,37 @@ const read = (path: string): E.Either<PolicyError, Policy> => {
   return E.isLeft(policy) ? E.left({ _tag: 'PolicyMalformed', path, reason: policy.left }) : policy
 }
 
-/** Opened by reading it once; `problem` is what kept the first reading from being taken. */
+/** Opened by reading it once; `problem` is what kept that reading from being taken. */
 export const openPolicyFile = (
   path: string,
 ): { readonly file: PolicyFile; readonly problem: PolicyError | undefined } => {
   let policy = NOTHING_ALLOWED
+  let problem: PolicyError | undefined
   const reload = (): PolicyError | undefined => {
     const next = read(path)
-    if (E.isLeft(next)) return next.left
-    policy = next.right
-    return undefined
+    problem = E.isLeft(next) ? next.left : undefined
+    if (E.isRight(next)) policy = next.right
+    return problem
   }
-  const problem = reload()
-  return { file: { current: () => policy, reload }, problem }
+  const file: PolicyFile = {
+    current: () => policy,
+    reload,
+    finding: () => findingOf(problem, policy === NOTHING_ALLOWED),
+  }
+  return { file, problem: reload() }
+}
+
+const findingOf = (
+  problem: PolicyError | undefined,
+  nothingAllowed: boolean,
+): Omit<Condition, 'lastTransitionTime'> => {
+  const type = 'PolicyValid'
+  if (problem === undefined) return { type, status: 'True', reason: 'Taken', message: '' }
+  const inForce = nothingAllowed ? 'no link is admitted' : 'the last good policy stays in force'
+  return {
+    type,
+    status: 'False',
+    reason: problem._tag,
+    message: `${describePolicyError(problem)}; ${inForce}`,
+  }
 }

@@ -13,6 +13,7 @@ export const MAX_SOCKET_PATH_BYTES = 107
 
 export type OptionKind =
   | { readonly _tag: 'path' }
+  | { readonly _tag: 'text' }
   | {
       readonly _tag: 'integer'
       readonly min: number
@@ -111,6 +112,28 @@ export const filePathOption = <C>(about: Description, lens: Lens<C, string>): Op
   },
 })
 
+/** A name, taken as it is. */
+export const textOption = <C>(about: Description, lens: Lens<C, string>): Option<C> => ({
+  ...named(about),
+  kind: { _tag: 'text' },
+  show: lens.get,
+  assign: (text, config) => (text === '' ? E.left('is empty; give a name') : E.right(lens.set(config, text))),
+})
+
+const NONE = 'none'
+
+/** A folder that need not be there yet, or the word `none`. */
+export const folderPathOption = <C>(about: Description, lens: Lens<C, string | null>): Option<C> => ({
+  ...named(about),
+  kind: { _tag: 'path' },
+  show: config => lens.get(config) ?? NONE,
+  assign: (text, config) => {
+    if (text === '') return E.left(`is empty; give the path of a folder, or ${NONE}`)
+    if (text.includes('\0')) return E.left(`has a NUL byte in it; give the path of a folder, or ${NONE}`)
+    return E.right(lens.set(config, text === NONE ? null : resolve(text)))
+  },
+})
+
 type IntegerKind = Omit<Extract<OptionKind, { readonly _tag: 'integer' }>, '_tag'>
 
 export const integerOption = <C>(
@@ -179,6 +202,8 @@ export const placeholderOf = (kind: OptionKind): string => {
   switch (kind._tag) {
     case 'path':
       return 'PATH'
+    case 'text':
+      return 'NAME'
     case 'integer':
       return kind.unit
     case 'choice':
@@ -192,6 +217,8 @@ export const allowedOf = (kind: OptionKind): string => {
   switch (kind._tag) {
     case 'path':
       return 'a path'
+    case 'text':
+      return 'a name'
     case 'integer':
       return `${kind.min} to ${kind.max}`
     case 'choice':

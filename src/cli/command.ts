@@ -1,6 +1,6 @@
 /** What a verb is, and what it is given: it never touches `process` itself, so a test can run it in place. */
 import type { Operands, Option, UsageError, Variables } from './arguments.ts'
-import { allowedOf, placeholderOf, usageOf } from './arguments.ts'
+import { allowedOf, usageOf } from './arguments.ts'
 import { printable, wrap } from './render.ts'
 
 export const PROGRAM = 'pv-xconnect'
@@ -14,7 +14,11 @@ export interface Terminal {
   /** Messages to the person at the keyboard. */
   err(text: string): void
   /** Columns of the terminal that `out` goes to; absent when it goes elsewhere, where nothing is cut. */
-  readonly columns?: number
+  readonly columns?: number | undefined
+  /** Its lines; absent with its columns. */
+  readonly rows?: number | undefined
+  /** Nobody reads `out` any more: what only shows things may end. */
+  readonly closed?: boolean
   readonly variables: Variables
   /** Everything on standard input, or nothing beyond `maxBytes`. */
   readStdin(maxBytes: number): Promise<Buffer>
@@ -58,8 +62,10 @@ const optionHelp =
   <C>(defaults: C, columns: number) =>
   (option: Option<C>): string => {
     const facts = [
-      placeholderOf(option.kind) === '' ? undefined : `default ${option.show(defaults)}`,
-      option.kind._tag === 'path' || option.kind._tag === 'switch' ? undefined : allowedOf(option.kind),
+      option.kind._tag === 'switch' || option.show(defaults) === ''
+        ? undefined
+        : `default ${option.show(defaults)}`,
+      option.kind._tag === 'integer' || option.kind._tag === 'choice' ? allowedOf(option.kind) : undefined,
     ].filter(fact => fact !== undefined)
     const value = facts.length > 0 ? ` (${facts.join('; ')})` : ''
     const variable = option.variable === null ? '' : ` [${option.variable}]`

@@ -22,6 +22,16 @@ const DAEMON: Verb = {
 export const VERBS: readonly Verb[] = [
   DAEMON,
   {
+    name: 'links',
+    summary: 'show the links of the daemon: their states, and why one does not work',
+    load: () => import('./commands/links.ts'),
+  },
+  {
+    name: 'describe',
+    summary: 'show all about one link, and what to do where it does not work',
+    load: () => import('./commands/describe.ts'),
+  },
+  {
     name: 'graph',
     summary: 'show the graph of Pantavisor or of a file, and what is wrong with it',
     load: () => import('./commands/graph.ts'),

@@ -3,12 +3,13 @@
  * and `docs/operations.md` follow. A new setting is a line here.
  */
 import { E, pipe } from '../fp.ts'
-import type { Level } from '../log.ts'
 import { DEFAULT_LIMITS, type Limits } from '../model/limits.ts'
+import { type Level, LOG_LEVELS } from '../model/log-level.ts'
 import {
   choiceOption,
   decodeArguments,
   filePathOption,
+  folderPathOption,
   integerOption,
   NO_OPERANDS,
   type Option,
@@ -19,11 +20,11 @@ import {
   type Variables,
 } from './arguments.ts'
 
-export const LOG_LEVELS: readonly Level[] = ['trace', 'debug', 'info', 'warn', 'error', 'fatal']
-
 export interface DaemonConfig {
   /** Pantavisor's socket, absolute. */
   readonly pvCtrl: string
+  /** The control socket, absolute. */
+  readonly control: string
   /** How often the graph is read. */
   readonly intervalMs: number
   readonly logLevel: Level
@@ -31,15 +32,22 @@ export interface DaemonConfig {
   readonly pretty: boolean
   /** The access policy's file, absolute. */
   readonly policy: string
+  /** Where it is written down what stands in containers, absolute. */
+  readonly journal: string
+  /** The folder that plugins of third parties are loaded from, absolute; `null`: there are none. */
+  readonly pluginDir: string | null
   readonly limits: Limits
 }
 
 export const DEFAULT_CONFIG: DaemonConfig = {
   pvCtrl: '/run/pantavisor/pv/pv-ctrl',
+  control: '/run/pv-xconnect/control.sock',
   intervalMs: 1000,
   logLevel: 'info',
   pretty: false,
   policy: '/etc/pv-xconnect/policy.json',
+  journal: '/run/pv-xconnect/journal',
+  pluginDir: null,
   limits: DEFAULT_LIMITS,
 }
 
@@ -48,6 +56,13 @@ export const pvCtrlOption = <C extends { readonly pvCtrl: string }>(help: string
   socketPathOption(
     { flag: 'pv-ctrl', help },
     { get: config => config.pvCtrl, set: (config, pvCtrl) => ({ ...config, pvCtrl }) },
+  )
+
+/** The daemon answers on it, and verbs ask it. */
+export const controlOption = <C extends { readonly control: string }>(help: string): Option<C> =>
+  socketPathOption(
+    { flag: 'control', help },
+    { get: config => config.control, set: (config, control) => ({ ...config, control }) },
   )
 
 const limitOption = <C extends { readonly limits: Limits }>(
@@ -265,6 +280,7 @@ const logOptions: readonly Option<DaemonConfig>[] = [
 
 export const DAEMON_OPTIONS: readonly Option<DaemonConfig>[] = [
   pvCtrlOption('The Unix socket on which Pantavisor answers GET /xconnect-graph.'),
+  controlOption('The Unix socket on which the daemon answers: links, describe, metrics.'),
   integerOption(
     { flag: 'interval', help: 'How often the graph is read.' },
     { min: 50, max: HOUR_MS, unit: 'MS' },
@@ -284,6 +300,29 @@ export const DAEMON_OPTIONS: readonly Option<DaemonConfig>[] = [
   filePathOption(
     { flag: 'policy', help: 'Who may have which link (docs/access.md); absent: what Pantavisor assigned.' },
     { get: config => config.policy, set: (config, policy) => ({ ...config, policy }) },
+  ),
+  filePathOption(
+    {
+      flag: 'journal',
+      help: 'Where it is written down what stands in containers, for the start after a kill; each daemon has its own.',
+    },
+    { get: config => config.journal, set: (config, journal) => ({ ...config, journal }) },
+  ),
+  folderPathOption(
+    { flag: 'plugin-dir', help: 'Where plugins of third parties are (docs/plugins.md).' },
+    { get: config => config.pluginDir, set: (config, pluginDir) => ({ ...config, pluginDir }) },
+  ),
+  limitOption(
+    'pluginLoadMs',
+    'plugin-load-timeout',
+    { min: 10, max: HOUR_MS, unit: 'MS' },
+    'How long a plugin of a third party may take to load before its links say so.',
+  ),
+  limitOption(
+    'pluginAnswerMs',
+    'plugin-timeout',
+    { min: 10, max: HOUR_MS, unit: 'MS' },
+    'How long a plugin may take to set up, change or remove a link.',
   ),
   ...graphLimitOptions<DaemonConfig>(),
   ...connectionOptions,

@@ -127,3 +127,36 @@ export const wrap = (text: string, columns: number, indent: string): string => {
 /** `1 link`, `3 links`. */
 export const counted = (count: number, noun: string, plural = `${noun}s`): string =>
   `${count} ${count === 1 ? noun : plural}`
+
+const SECOND_MS = 1000
+const MINUTE_MS = 60 * SECOND_MS
+const HOUR_MS = 60 * MINUTE_MS
+const DAY_MS = 24 * HOUR_MS
+
+/** How long, with the two largest units: `7s`, `3m12s`, `2h5m`, `4d11h`. */
+export const duration = (ms: number): string => {
+  const whole = (unit: number): number => Math.floor(Math.max(0, ms) / unit)
+  if (ms < MINUTE_MS) return `${whole(SECOND_MS)}s`
+  if (ms < HOUR_MS) return `${whole(MINUTE_MS)}m${whole(SECOND_MS) % 60}s`
+  if (ms < DAY_MS) return `${whole(HOUR_MS)}h${whole(MINUTE_MS) % 60}m`
+  return `${whole(DAY_MS)}d${whole(HOUR_MS) % 24}h`
+}
+
+const BYTE_UNITS = ['kB', 'MB', 'GB', 'TB', 'PB']
+
+/** `0 B`, `999 B`, `1.2 kB`, `34.5 MB`: powers of a thousand. */
+export const byteCount = (bytes: number): string => {
+  if (bytes < 1000) return `${bytes} B`
+  let value = bytes
+  let unit = ''
+  for (const larger of BYTE_UNITS) {
+    // 999.95 would be shown as 1000.0.
+    if (unit !== '' && value < 999.95) break
+    value /= 1000
+    unit = larger
+  }
+  return `${value.toFixed(1)} ${unit}`
+}
+
+/** Every line of the text moved to the right. */
+export const indented = (text: string, indent: string): string => text.replace(/^(?=.)/gm, indent)

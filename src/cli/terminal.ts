@@ -3,14 +3,24 @@ import type { Terminal } from './command.ts'
 
 export const processTerminal = (): Terminal => {
   // `pv-xconnect graph | head` closes the pipe early: that is no failure of ours.
+  let closed = false
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error
+    closed = true
   })
-  const { columns } = process.stdout
   return {
     out: text => void process.stdout.write(text),
     err: text => void process.stderr.write(text),
-    ...(columns === undefined ? {} : { columns }),
+    // Asked each time: a terminal can change its size.
+    get columns() {
+      return process.stdout.columns
+    },
+    get rows() {
+      return process.stdout.rows
+    },
+    get closed() {
+      return closed
+    },
     variables: process.env,
     readStdin,
     stopAsked: () =>

@@ -26,7 +26,7 @@ import { isLinkSnapshot, stateOf, watchLinks } from './links.ts'
 import type { EffectRecord } from './provide.ts'
 import { createEffects } from './provide.ts'
 import { createReconciler } from './reconcile.ts'
-import type { Reason } from './trigger.ts'
+import type { PassEnd, Reason } from './trigger.ts'
 import { createTrigger } from './trigger.ts'
 
 export interface ControllerOptions {
@@ -36,7 +36,7 @@ export interface ControllerOptions {
   readonly plugins: PluginCatalogue
   readonly limits: Pick<
     Limits,
-    'drainMs' | 'retryMs' | 'retryMaxMs' | 'resyncMs' | 'deepLookMs' | 'looksApartMs'
+    'drainMs' | 'retryMs' | 'retryMaxMs' | 'resyncMs' | 'deepLookMs' | 'looksApartMs' | 'pluginAnswerMs'
   >
   readonly log: LinkLog
   /** `null`: a pass runs only when asked for, as in a replay. */
@@ -54,7 +54,7 @@ export type DaemonState = 'starting' | 'syncing' | 'serving' | 'draining' | 'sto
 export interface Controller {
   start(): void
   /** Resolves when a pass that began after the call has ended. */
-  kick(reason: Reason): Promise<void>
+  kick(reason: Reason): Promise<PassEnd>
   /** Tear everything down; resolves when nothing is left, or when the time for it is over. A second call stops at once. */
   drain(): Promise<void>
   state(): DaemonState
@@ -64,6 +64,8 @@ export interface Controller {
   graph(): Graph | null
   desired(): DesiredState
   conditions(): readonly Condition[]
+  /** When the graph could be read last, in milliseconds since the epoch; `null`: never yet. */
+  graphReadAt(): number | null
   /** How many passes have begun. */
   passes(): number
   /** Returns how to stop listening. */
@@ -79,7 +81,15 @@ export const createController = (options: ControllerOptions): Controller => {
   let started = false
 
   const watch = watchLinks({ log, wallClock: env.wallClock, pass: () => passes })
-  const effects = createEffects({ plugins, host, log, onEffect: options.onEffect })
+  const effects = createEffects({
+    plugins,
+    host,
+    log,
+    clock: env.clock,
+    answerMs: limits.pluginAnswerMs,
+    drainMs: limits.drainMs,
+    onEffect: options.onEffect,
+  })
   const link = effects.provideTo(linkMachine({ now: env.wallClock, random: env.random, limits }))
   const daemon: Actor<DaemonMachine> = createActor(daemonMachine(link), {
     clock: env.clock,
@@ -130,7 +140,7 @@ export const createController = (options: ControllerOptions): Controller => {
       } catch (error) {
         // A bug: it ends this pass and nothing else. The next one starts from the world as it is.
         log.error({ pass, err: error }, 'a pass failed')
-        return 'read-failed'
+        return 'failed'
       }
     },
   })
@@ -174,7 +184,7 @@ export const createController = (options: ControllerOptions): Controller => {
     desired: snapshot.context.wanted,
     state: stateOf(snapshot),
     context: snapshot.context,
-    counters: effects.mediationOf(snapshot.context.key)?.counters() ?? null,
+    counters: effects.countersOf(snapshot.context.key),
   })
 
   const drained = (): Promise<void> =>
@@ -205,6 +215,7 @@ export const createController = (options: ControllerOptions): Controller => {
       if (started) return
       started = true
       host.onAttention(onAttention)
+      plugins.onChange(() => void trigger.ask('plugins-changed'))
       daemon.start()
       daemon.send({ type: 'daemon.started' })
       trigger.start()
@@ -226,6 +237,7 @@ export const createController = (options: ControllerOptions): Controller => {
     graph: () => reconciler.graph(),
     desired: () => reconciler.desired(),
     conditions: () => reconciler.conditions(),
+    graphReadAt: () => reconciler.readAt(),
     passes: () => passes,
     onTransition: listener => watch.onTransition(listener),
   }

@@ -19,7 +19,7 @@ export interface LinkView {
   /** State and substate, as in `injecting.wanted`. */
   readonly state: string
   readonly context: LinkContext
-  /** `null` where nothing is alive. */
+  /** Over all mediations of the link, so that they go on where the link comes back; `null` before the first. */
   readonly counters: Counters | null
 }
 

@@ -20,7 +20,7 @@ import type { Graph } from '../model/graph.ts'
 import type { Pid } from '../model/identity.ts'
 import { HOST } from '../model/identity.ts'
 import type { Limits } from '../model/limits.ts'
-import type { LinkKey } from '../model/link.ts'
+import type { Link, LinkKey } from '../model/link.ts'
 import type { MediationId } from '../model/mediation.ts'
 import type { PluginCatalogue } from '../plugin/catalogue.ts'
 import type { LinkLog, ToolboxHost } from '../toolbox/contract.ts'
@@ -49,6 +49,8 @@ export interface Reconciler {
   graph(): Graph | null
   desired(): DesiredState
   conditions(): readonly Condition[]
+  /** When the graph could be read last, by the wall clock; `null`: never yet. */
+  readAt(): number | null
   /** The processes the last graph names. */
   followed(): ReadonlySet<Pid>
 }
@@ -58,8 +60,9 @@ export const createReconciler = (options: ReconcileOptions): Reconciler => {
   let graph: Graph | null = null
   let desired = NOTHING_DESIRED
   let followed: { readonly of: DesiredState; readonly pids: ReadonlySet<Pid> } | null = null
-  let applied: { readonly graph: Graph; readonly policy: Policy } | null = null
+  let applied: { readonly graph: Graph; readonly policy: Policy; readonly plugins: number } | null = null
   let conditions: readonly Condition[] = []
+  let readAt: number | null = null
   let rejectedBefore = ''
   let resyncedAt = Number.NEGATIVE_INFINITY
   let lookedDeepAt = Number.NEGATIVE_INFINITY
@@ -105,19 +108,26 @@ export const createReconciler = (options: ReconcileOptions): Reconciler => {
     }
   }
 
-  const apply = async (current: Graph, pass: number): Promise<void> => {
+  const apply = async (current: Graph, reasons: ReadonlySet<Reason>, pass: number): Promise<void> => {
     const first = resyncedAt === Number.NEGATIVE_INFINITY
     const resync = clock.now() - resyncedAt >= limits.resyncMs
+    const lookAgain = resync || reasons.has('sighup')
+    if (lookAgain || applied?.graph !== current) {
+      await plugins.load(new Set(current.links.map(({ type }) => type)), lookAgain)
+    }
     const policy = options.policy()
+    const revision = plugins.revision()
     // The same question has the same answer; asking it for a thousand links every second would only warm the device.
-    if (!resync && applied?.graph === current && applied.policy === policy) return
+    if (!resync && applied?.graph === current && applied.policy === policy && applied.plugins === revision) {
+      return
+    }
     if (resync) resyncedAt = clock.now()
-    await plugins.load(new Set(current.links.map(({ type }) => type)))
     const previous = desired
     desired = compute(current, policy, plugins, previous)
-    applied = { graph: current, policy }
+    applied = { graph: current, policy, plugins: revision }
     const plan = diff(previous, desired, { resync })
     noteVerdicts(previous, plan, pass)
+    host.sweep(() => admittedLinks(desired))
     // The very first plan is told even if it is empty: the daemon serves from then on.
     if (first || resync || !isEmptyPlan(plan)) {
       options.tell({ type: 'plan.made', plan, resync, changeable: changeableTypes(plan) })
@@ -143,12 +153,13 @@ export const createReconciler = (options: ReconcileOptions): Reconciler => {
     async pass(reasons, id) {
       const reading = await source.read()()
       noteAvailability(E.isLeft(reading) ? reading.left : null, id)
+      if (E.isRight(reading)) readAt = options.wallClock()
       if (E.isRight(reading) && reading.right._tag === 'Graph') {
         graph = reading.right.graph
         noteRejected(graph, id)
       }
       // An old graph is applied again too: the policy may have changed, and a resync may be due.
-      if (graph !== null) await apply(graph, id)
+      if (graph !== null) await apply(graph, reasons, id)
       if (followed?.of !== desired) followed = { of: desired, pids: pidsOf(Object.values(desired.links)) }
       host.follow(followed.pids)
       observe(reasons)
@@ -157,9 +168,13 @@ export const createReconciler = (options: ReconcileOptions): Reconciler => {
     graph: () => graph,
     desired: () => desired,
     conditions: () => conditions,
+    readAt: () => readAt,
     followed: () => followed?.pids ?? NOBODY,
   }
 }
+
+const admittedLinks = ({ links }: DesiredState): readonly Link[] =>
+  Object.values(links).flatMap(({ link, verdict }) => (verdict._tag === 'Admitted' ? [link] : []))
 
 const NOBODY: ReadonlySet<Pid> = new Set()
 

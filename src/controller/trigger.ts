@@ -5,9 +5,20 @@
  */
 import type { Clock } from '../model/clock.ts'
 
-export type Reason = 'start' | 'interval' | 'sighup' | 'process-exit' | 'target-changed' | 'asked'
+export type Reason =
+  | 'start'
+  | 'interval'
+  | 'sighup'
+  | 'process-exit'
+  | 'target-changed'
+  | 'plugins-changed'
+  | 'asked'
 
-export type PassOutcome = 'done' | 'read-failed'
+/** `failed`: a bug ended it. */
+export type PassOutcome = 'done' | 'read-failed' | 'failed'
+
+/** What became of a pass that was asked for; `stopped`: none begins any more. */
+export type PassEnd = PassOutcome | 'stopped'
 
 export interface TriggerOptions {
   readonly clock: Clock
@@ -21,7 +32,7 @@ export interface TriggerOptions {
 export interface Trigger {
   start(): void
   /** Resolves when a pass that began after the call has ended, or the trigger was stopped. */
-  ask(reason: Reason): Promise<void>
+  ask(reason: Reason): Promise<PassEnd>
   /** No pass begins afterwards; resolves when the running one has ended. */
   stop(): Promise<void>
 }
@@ -31,7 +42,7 @@ const JITTER = 0.25
 
 export const createTrigger = ({ clock, random, intervalMs, pass }: TriggerOptions): Trigger => {
   let asked = new Set<Reason>()
-  let waiting: (() => void)[] = []
+  let waiting: ((end: PassEnd) => void)[] = []
   let running: Promise<void> | null = null
   let timer: unknown
   let state: 'idle' | 'started' | 'stopped' = 'idle'
@@ -53,8 +64,8 @@ export const createTrigger = ({ clock, random, intervalMs, pass }: TriggerOption
       waiting = []
       passStartedAt = clock.now()
       const outcome = await pass(reasons)
-      failures = outcome === 'read-failed' ? failures + 1 : 0
-      for (const resolve of answered) resolve()
+      failures = outcome === 'done' ? 0 : failures + 1
+      for (const resolve of answered) resolve(outcome)
     }
     running = null
     if (intervalMs !== null && state === 'started') {
@@ -68,10 +79,10 @@ export const createTrigger = ({ clock, random, intervalMs, pass }: TriggerOption
     running = passes()
   }
 
-  const ask = (reason: Reason): Promise<void> => {
-    if (state === 'stopped') return Promise.resolve()
+  const ask = (reason: Reason): Promise<PassEnd> => {
+    if (state === 'stopped') return Promise.resolve('stopped')
     asked.add(reason)
-    const answered = new Promise<void>(resolve => waiting.push(resolve))
+    const answered = new Promise<PassEnd>(resolve => waiting.push(resolve))
     run()
     return answered
   }
@@ -87,7 +98,7 @@ export const createTrigger = ({ clock, random, intervalMs, pass }: TriggerOption
       state = 'stopped'
       clock.clearTimeout(timer)
       await running
-      for (const resolve of waiting) resolve()
+      for (const resolve of waiting) resolve('stopped')
       waiting = []
     },
   }

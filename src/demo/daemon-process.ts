@@ -23,12 +23,20 @@ export class DaemonProcess {
   #waiting: { readonly reached: (moved: LinkMoved) => boolean; readonly resolve: () => void }[] = []
   readonly exited: Promise<number | null>
 
-  constructor(pvCtrl: string, onMoved: (moved: LinkMoved) => void) {
+  constructor(pvCtrl: string, control: string, onMoved: (moved: LinkMoved) => void) {
     this.#onMoved = onMoved
     // In a process group of its own: Ctrl-C is for the demo, which ends its daemon with SIGTERM.
     this.#process = spawn(
       process.execPath,
-      [programFile(), 'daemon', '--pv-ctrl', pvCtrl, '--interval', '200'],
+      [
+        programFile(),
+        'daemon',
+        ...['--pv-ctrl', pvCtrl],
+        ...['--control', control],
+        // A journal of its own: the machine's may be in use.
+        ...['--journal', `${pvCtrl}.journal`],
+        ...['--interval', '200'],
+      ],
       { detached: true },
     )
     this.#process.stderr.pipe(process.stderr)

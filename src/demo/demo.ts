@@ -14,6 +14,7 @@ import { CONSUMER_SOCKET, PROVIDER_FOLDER, PROVIDER_SOCKET } from './peers.ts'
 interface Stage {
   readonly folder: string
   readonly pvCtrl: string
+  readonly control: string
   readonly consumer: DemoContainer
   readonly provider: DemoContainer
   readonly server: Server
@@ -40,6 +41,7 @@ const setStage = async (): Promise<Stage> => {
   const stage: Stage = {
     folder,
     pvCtrl: join(folder, 'pv-ctrl'),
+    control: join(folder, 'control.sock'),
     consumer: new DemoContainer('app', 'consumer', join(folder, 'app')),
     provider: new DemoContainer('echo', 'provider', join(folder, 'echo')),
     server: createServer((_request, response) => response.end(graphOf(stage))),
@@ -168,6 +170,8 @@ It runs on, until Ctrl-C. To play with it:
 
   nsenter -t ${stage.consumer.pid} -m -p -u -i ls -l ${CONSUMER_SOCKET}   the consumer's view
   curl --unix-socket ${stage.pvCtrl} http://pv/xconnect-graph   the graph (a copy: ${file})
+  pv-xconnect links --watch --control ${stage.control}
+  pv-xconnect describe ${stage.consumer.name} --control ${stage.control}
   pv-xconnect graph --pv-ctrl ${stage.pvCtrl}
   kill -9 ${stage.provider.pid}   the provider; its connections end, the link stays
 `
@@ -198,7 +202,7 @@ export const runDemo = async (keep: boolean, terminal: Terminal): Promise<ExitCo
   const interrupted = stopped.then(signal => Promise.reject(new Error(`interrupted by ${signal}`)))
   try {
     const played = play(stage, screen, () => {
-      daemon = new DaemonProcess(stage.pvCtrl, screen.moved)
+      daemon = new DaemonProcess(stage.pvCtrl, stage.control, screen.moved)
       return daemon
     })
     // Interrupted, the play runs into the stage being struck under it; what it says then is of no interest.

@@ -54,7 +54,8 @@ const decodeEntries = (entries: readonly unknown[], codec: EntryCodec): Graph =>
   entries.forEach((entry, index) => {
     const decoded = decodeEntry(entry, codec)
     if (E.isLeft(decoded)) {
-      rejected.push({ index, reason: decoded.left })
+      const called = calledBy(entry)
+      rejected.push({ index, reason: decoded.left, ...(called === null ? {} : { called }) })
       return
     }
     const key = keyOf(decoded.right)
@@ -67,6 +68,17 @@ const decodeEntries = (entries: readonly unknown[], codec: EntryCodec): Graph =>
     links.push(decoded.right)
   })
   return { links, rejected }
+}
+
+/** Names that are no names are not shown. */
+const MAX_NAME = 255
+
+const calledBy = (entry: unknown): string | null => {
+  if (typeof entry !== 'object' || entry === null || !('consumer' in entry) || !('name' in entry)) return null
+  const { consumer, name } = entry
+  const readable = (text: unknown): text is string =>
+    typeof text === 'string' && text !== '' && text.length <= MAX_NAME
+  return readable(consumer) && readable(name) ? `${consumer}/${name}` : null
 }
 
 const decodeEntry = (entry: unknown, codec: EntryCodec): E.Either<string, Link> => {

@@ -64,6 +64,8 @@ export const RENAME_NOREPLACE = 1
 
 /** Type, mode, links, owner, inode: STATX_BASIC_STATS (statx(2)). */
 export const STATX_BASIC_STATS = 0x7ff
+/** When the file was made; not every file system knows. */
+export const STATX_BTIME = 0x800
 
 export const S_IFMT = 0o170000
 export const S_IFSOCK = 0o140000
@@ -115,3 +117,7 @@ const numbers = (): SyscallNumbers => {
 
 /** System calls that libc does not wrap everywhere (syscalls(2)); the newer ones have one number on all architectures. */
 export const SYS = { ...numbers(), pidfd_open: 434, openat2: 437 } as const
+
+/** flock(2) */
+export const LOCK_EX = 2
+export const LOCK_NB = 4

@@ -34,6 +34,7 @@ export const c = {
   umask: declare<(mask: N) => N>('uint32_t umask(uint32_t)'),
   fchdir: declare<(fd: N) => N>('int fchdir(int)'),
   chroot: declare<(path: string) => N>('int chroot(const char *)'),
+  flock: declare<(fd: N, operation: N) => N>('int flock(int, int)'),
   ftruncate: declare<(fd: N, size: N) => N>('int ftruncate(int, long)'),
 
   socket: declare<(domain: N, type: N, protocol: N) => N>('int socket(int, int, int)'),

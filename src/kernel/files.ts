@@ -26,6 +26,7 @@ import {
   S_IFMT,
   S_IFSOCK,
   STATX_BASIC_STATS,
+  STATX_BTIME,
   SYS,
 } from './constants.ts'
 import { c } from './declarations.ts'
@@ -42,6 +43,8 @@ export interface FileStatus {
   readonly device: string
   /** Decimal: an inode number may need all 64 bits. */
   readonly inode: string
+  /** When it was made, in seconds since the epoch; `0.0` where the file system does not know. Tells a reused inode number. */
+  readonly born: string
   readonly uid: number
   readonly gid: number
 }
@@ -73,12 +76,15 @@ const kindOf = (mode: number): FileKind => {
   }
 }
 
+const WHOLE_STATUS = STATX_BASIC_STATS | STATX_BTIME
+
 const readStatus = (): FileStatus => {
   const { data } = status
   return {
     kind: kindOf(data.getUint16(STATX.mode, true)),
     device: `${data.getUint32(STATX.devMajor, true)}:${data.getUint32(STATX.devMinor, true)}`,
     inode: String(data.getBigUint64(STATX.inode, true)),
+    born: `${data.getBigInt64(STATX.bornSeconds, true)}.${data.getUint32(STATX.bornNanoseconds, true)}`,
     uid: data.getUint32(STATX.uid, true),
     gid: data.getUint32(STATX.gid, true),
   }
@@ -86,7 +92,7 @@ const readStatus = (): FileStatus => {
 
 /** The status of the open file itself. */
 export const statusOf = (fd: BorrowedFd, subject: string): E.Either<SyscallError, FileStatus> =>
-  c.statx(SYS.statx, fd, '', AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_BASIC_STATS, status.address) < 0
+  c.statx(SYS.statx, fd, '', AT_EMPTY_PATH | AT_STATX_DONT_SYNC, WHOLE_STATUS, status.address) < 0
     ? E.left(lastError('statx', subject))
     : E.right(readStatus())
 
@@ -96,8 +102,7 @@ export const statusIn = (
   name: string,
   subject: string,
 ): E.Either<SyscallError, FileStatus> =>
-  c.statx(SYS.statx, dir, name, AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC, STATX_BASIC_STATS, status.address) <
-  0
+  c.statx(SYS.statx, dir, name, AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC, WHOLE_STATUS, status.address) < 0
     ? E.left(lastError('statx', subject))
     : E.right(readStatus())
 

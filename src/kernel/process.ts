@@ -42,6 +42,8 @@ export interface ProcessHandle {
   /** Absent for the host, which is where we are. */
   readonly mountNamespace: OwnedFd | undefined
   readonly owner: RootOwner
+  /** Clock ticks from boot to its start: with its number, what tells it from every other process. `0` for the host. */
+  readonly started: string
 }
 
 /** First line whose inside range holds id 0: `inside outside count` (user_namespaces(7)). */
@@ -63,6 +65,17 @@ const rootOwnerOf = (pid: Pid): E.Either<SyscallError, RootOwner> => {
   }
 }
 
+/** Field 22 of /proc/pid/stat (proc(5)); the second one, the program's name, may hold anything, parentheses too. */
+const startOf = (pid: Pid): E.Either<SyscallError, string> => {
+  const path = `/proc/${pid}/stat`
+  try {
+    const stat = readFileSync(path, 'utf8')
+    return E.right(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '')
+  } catch (error) {
+    return E.left(syscallError('read', (error as NodeJS.ErrnoException).code ?? String(error), path))
+  }
+}
+
 /** Close everything a handle holds. */
 export const closeProcess = (handle: ProcessHandle): void => {
   handle.pidfd?.close()
@@ -73,7 +86,13 @@ export const closeProcess = (handle: ProcessHandle): void => {
 export const openHost = (): E.Either<SyscallError, ProcessHandle> => {
   const root = openDirectory('/')
   if (E.isLeft(root)) return root
-  return E.right({ pidfd: undefined, root: root.right, mountNamespace: undefined, owner: { uid: 0, gid: 0 } })
+  return E.right({
+    pidfd: undefined,
+    root: root.right,
+    mountNamespace: undefined,
+    owner: { uid: 0, gid: 0 },
+    started: '0',
+  })
 }
 
 /**
@@ -96,12 +115,15 @@ export const openProcess = (pid: Pid): E.Either<SyscallError, ProcessHandle> => 
   opened.push(mountNamespace.right)
   const owner = rootOwnerOf(pid)
   if (E.isLeft(owner)) return give(owner.left)
+  const started = startOf(pid)
+  if (E.isLeft(started)) return give(started.left)
   if (hasExited(pidfd.right.borrowed)) return give(syscallError('pidfd_open', 'ESRCH', `process ${pid}`))
   return E.right({
     pidfd: pidfd.right,
     root: root.right,
     mountNamespace: mountNamespace.right,
     owner: owner.right,
+    started: started.right,
   })
 }
 

@@ -36,7 +36,11 @@ const statx = koffi.struct({
   size: 'uint64_t',
   blocks: 'uint64_t',
   attributesMask: 'uint64_t',
-  times: koffi.array('uint64_t', 8),
+  accessed: koffi.array('uint64_t', 2),
+  bornSeconds: 'int64_t',
+  bornNanoseconds: 'uint32_t',
+  bornSpare: 'uint32_t',
+  changed: koffi.array('uint64_t', 4),
   rdevMajor: 'uint32_t',
   rdevMinor: 'uint32_t',
   devMajor: 'uint32_t',
@@ -68,6 +72,7 @@ export const OPEN_HOW = { size: koffi.sizeof(openHow), ...offsets(openHow, 'flag
 export const STATX = {
   size: koffi.sizeof(statx),
   ...offsets(statx, 'uid', 'gid', 'mode', 'inode', 'rdevMajor', 'rdevMinor', 'devMajor', 'devMinor'),
+  ...offsets(statx, 'bornSeconds', 'bornNanoseconds'),
 }
 export const SOCKADDR_UN = { size: koffi.sizeof(sockaddrUn), ...offsets(sockaddrUn, 'family', 'path') }
 export const POLLFD = { size: koffi.sizeof(pollfd), ...offsets(pollfd, 'fd', 'events', 'revents') }

@@ -107,3 +107,12 @@ export const describeError = (error: InjectError | SyscallError): string => {
       return `plugin ${error.plugin} failed: ${error.message}`
   }
 }
+
+/** What anything that was thrown says. Plugins may throw what they like: not even this may throw then. */
+export const messageOf = (thrown: unknown): string => {
+  try {
+    return thrown instanceof Error ? `${thrown.message}` : String(thrown)
+  } catch {
+    return 'it threw something that has no words'
+  }
+}

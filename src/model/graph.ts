@@ -6,6 +6,8 @@ export interface RejectedEntry {
   readonly index: number
   /** Which field is wrong and how, for people. */
   readonly reason: string
+  /** `consumer/name` as the entry has them, where both can be read: by that its owner finds it again. */
+  readonly called?: string
 }
 
 export interface Graph {

@@ -61,6 +61,12 @@ export interface Limits {
   /** Lines about one link that are logged as they come; then one per `logEveryMs`. */
   readonly logBurstLines: number
   readonly logEveryMs: number
+
+  // Of plugins.
+  /** What finding and importing a plugin of a third party may take before its links say so. */
+  readonly pluginLoadMs: number
+  /** How long a handler of a plugin may take to answer. */
+  readonly pluginAnswerMs: number
 }
 
 const KIB = 1024
@@ -105,4 +111,7 @@ export const DEFAULT_LIMITS: Limits = {
   logBacklogBytes: 256 * KIB,
   logBurstLines: 20,
   logEveryMs: 5000,
+
+  pluginLoadMs: 5000,
+  pluginAnswerMs: 30_000,
 }

@@ -33,6 +33,9 @@ export interface Link {
 export const keyOf = (link: Pick<Link, 'consumer' | 'name' | 'target'>): LinkKey =>
   `${link.consumer}/${link.name}@${link.target}` as LinkKey
 
+/** A key as somebody gave it: there may be no such link. */
+export const linkKeyOf = (text: string): LinkKey => text as LinkKey
+
 /** Field by field, so that a link decoded twice compares equal. */
 export const sameLink = (a: Link, b: Link): boolean =>
   a === b ||

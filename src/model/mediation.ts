@@ -15,7 +15,7 @@ export interface Planted {
   readonly directoriesMade: readonly string[]
 }
 
-/** All monotonic but `connectionsOpen`. Bytes up go from consumer to provider. */
+/** All monotonic but `connectionsOpen`. Bytes up go from consumer to provider; refused is what the provider did not take. */
 export interface Counters {
   readonly connectionsOpen: number
   readonly connectionsTotal: number
@@ -25,6 +25,17 @@ export interface Counters {
   readonly descriptorsPassed: number
   readonly messages: number
   readonly denials: number
+}
+
+export const NOTHING_COUNTED: Counters = {
+  connectionsOpen: 0,
+  connectionsTotal: 0,
+  connectionsRefused: 0,
+  bytesUp: 0,
+  bytesDown: 0,
+  descriptorsPassed: 0,
+  messages: 0,
+  denials: 0,
 }
 
 export interface Mediation {

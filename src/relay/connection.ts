@@ -165,6 +165,7 @@ export class Connection {
       if (this.#closed) return
       this.#flush(this.#provider)
     } else {
+      this.traffic.counters.connectionsRefused += 1
       this.#flow.dialled(result)
     }
     this.#settle()

@@ -112,7 +112,6 @@ export class Listener implements ReadyHandler {
   }
 
   #acceptFailed(failure: number): void {
-    this.#traffic.counters.connectionsRefused += 1
     const { acceptPauseMs, acceptPauseMaxMs } = this.#traffic.plane.limits
     if (this.#pauseMs === acceptPauseMs) {
       const reason = failure === Io.noDescriptors ? 'descriptor table is full' : lastFailure()

@@ -2,11 +2,11 @@
  * What a plugin is handed to do its work: it never sees a namespace, a native call or a descriptor number.
  * One contract for two implementations: the Linux one, and a simulated one for tests and replay.
  */
-import type { T, TE } from '../fp.ts'
 import type { InjectError } from '../model/errors.ts'
 import type { Pid } from '../model/identity.ts'
 import type { Link } from '../model/link.ts'
 import type { Mediation, MediationId, TeardownReport } from '../model/mediation.ts'
+import type { Task, TaskEither } from '../model/task.ts'
 import type { SessionFactory } from '../relay/contract.ts'
 
 /** Socket types that connect (unix(7)); both carry descriptors. */
@@ -47,11 +47,11 @@ export interface Toolbox {
    * Plant a listening socket at the target in the consumer and run its connections.
    * `kept`: the mediation whose socket was lost; its open connections go on in the one returned, under the same id.
    */
-  injectSocket(request: SocketRequest, kept?: Mediation): TE.TaskEither<InjectError, Mediation>
+  injectSocket(request: SocketRequest, kept?: Mediation): TaskEither<InjectError, Mediation>
   /** New connections go to the new address, those to the old one are cut, waiting ones try the new one at once. */
-  retargetSocket(mediation: Mediation, provider: ProviderAddress): TE.TaskEither<InjectError, Mediation>
+  retargetSocket(mediation: Mediation, provider: ProviderAddress): TaskEither<InjectError, Mediation>
   /** Stop accepting, cut the connections, remove what was planted if it is still ours. */
-  withdraw(mediation: Mediation): T.Task<TeardownReport>
+  withdraw(mediation: Mediation): Task<TeardownReport>
 }
 
 /** Why a mediation needs its link machine's attention. */
@@ -60,6 +60,8 @@ export type Loss = 'target-lost' | 'consumer-exited'
 /** The controller's side: toolboxes for links, and eyes on what became of their work. */
 export interface ToolboxHost {
   toolboxFor(link: Link): Toolbox
+  /** What an earlier run left and none of these links has a use for goes now. Told before they are injected. */
+  sweep(admitted: () => readonly Link[]): void
   /** Watch exactly these processes; `onAttention` is called when one exits. One that is gone already is not reported: a link to it fails by itself. */
   follow(pids: ReadonlySet<Pid>): void
   /** Compare the world with what was planted: by name, or (deep) by looking the whole path up again. */

@@ -4,20 +4,15 @@
  */
 import { E } from '../fp.ts'
 import type { BorrowedFd, OwnedFd } from '../kernel/fd.ts'
-import {
-  type FileStatus,
-  makeDirectory,
-  removeDirectory,
-  resolveIn,
-  sameFile,
-  statusIn,
-  statusOf,
-} from '../kernel/files.ts'
+import { makeDirectory, removeDirectory, rename, resolveIn, statusIn, statusOf } from '../kernel/files.ts'
 import type { SyscallError } from '../model/errors.ts'
+import { type FileIdentity, sameIdentity } from './journal-format.ts'
+import { privateName } from './private-name.ts'
+import type { Scribe } from './scribe.ts'
 
 const DIRECTORY_MODE = 0o755
 
-/** A directory we made: its name in its parent, to remove it by. */
+/** A directory we made, in this run or an earlier one: its name in its parent, to remove it by. */
 interface Made {
   readonly key: string
   readonly path: string
@@ -25,9 +20,14 @@ interface Made {
   /** Held, so that its inode number cannot come to name a directory that is not ours. */
   readonly self: OwnedFd
   readonly name: string
-  readonly status: FileStatus
+  readonly identity: FileIdentity
+  /** Strikes it out of the journal. */
+  readonly gone: () => void
   users: number
 }
+
+/** A directory that an earlier run made, counted as used until it is disowned. */
+export type AdoptedDirectory = Made
 
 export interface HeldDirectory {
   readonly fd: BorrowedFd
@@ -44,12 +44,23 @@ interface Held extends HeldDirectory {
 
 export interface Directories {
   /** Find a directory inside a root and make what is missing of it, 0755. Release it as often as it was held. */
-  hold(root: BorrowedFd, path: string, subject: string): E.Either<SyscallError, HeldDirectory>
+  hold(root: BorrowedFd, path: string, subject: string, scribe: Scribe): E.Either<SyscallError, HeldDirectory>
   /** The paths that could not be removed although they are ours and nobody uses them: something else is in them. */
   release(directory: HeldDirectory): readonly string[]
+  /** Take over what an earlier run made at a path; `undefined` if something else is there. Disown it once. */
+  adopt(
+    root: BorrowedFd,
+    path: string,
+    identity: FileIdentity,
+    gone: () => void,
+  ): AdoptedDirectory | undefined
+  disown(directory: AdoptedDirectory): void
 }
 
-const keyOf = (status: FileStatus): string => `${status.device}/${status.inode}`
+const keyOf = ({ device, inode }: FileIdentity): string => `${device}/${inode}`
+
+export const parentOf = (path: string): string => path.slice(0, Math.max(1, path.lastIndexOf('/')))
+export const nameOf = (path: string): string => path.slice(path.lastIndexOf('/') + 1)
 
 /** `/a/b` -> `['/', '/a', '/a/b']`. */
 const prefixes = (path: string): readonly string[] => {
@@ -72,35 +83,61 @@ export const createDirectories = (): Directories => {
       // Looked up through the container's mounts: a directory that it has mounted over shows as another one and stays,
       // because removing it from outside would detach that mount (mount_namespaces(7)).
       const now = statusIn(entry.parent.borrowed, entry.name, entry.path)
-      if (E.isRight(now) && sameFile(now.right, entry.status)) {
+      if (E.isRight(now) && sameIdentity(now.right, entry.identity)) {
         const removed = removeDirectory(entry.parent.borrowed, entry.name, entry.path)
         if (E.isLeft(removed) && removed.left.errno !== 'ENOTEMPTY')
           left.push(`${entry.path}: ${removed.left.errno}`)
       }
+      entry.gone()
       entry.parent.close()
       entry.self.close()
     }
     return left
   }
 
-  const make = (parent: OwnedFd, path: string, subject: string): E.Either<SyscallError, [OwnedFd, Made]> => {
-    const name = path.slice(path.lastIndexOf('/') + 1)
-    const created = makeDirectory(parent.borrowed, name, DIRECTORY_MODE, subject)
-    if (E.isLeft(created)) return created
-    const opened = resolveIn(parent.borrowed, name, 'real-directory', subject)
-    if (E.isLeft(opened)) return opened
+  /** Under a private name first: it gets the real one when the journal knows it. */
+  const make = (
+    parent: OwnedFd,
+    path: string,
+    subject: string,
+    scribe: Scribe,
+  ): E.Either<SyscallError, [OwnedFd, Made]> => {
+    const temporary = privateName()
+    const trace = scribe.announce({ kind: 'directory', path, private: temporary })
+    const opened: OwnedFd[] = []
     const give = (error: SyscallError): E.Either<SyscallError, never> => {
-      opened.right.close()
+      for (const fd of opened) fd.close()
+      // Not there if it is the making that failed.
+      removeDirectory(parent.borrowed, temporary, subject)
+      scribe.gone(trace)
       return E.left(error)
     }
-    const status = statusOf(opened.right.borrowed, subject)
-    if (E.isLeft(status)) return give(status.left)
-    const self = resolveIn(opened.right.borrowed, '.', 'directory', subject)
+    const created = makeDirectory(parent.borrowed, temporary, DIRECTORY_MODE, subject)
+    if (E.isLeft(created)) return give(created.left)
+    const found = resolveIn(parent.borrowed, temporary, 'real-directory', subject)
+    if (E.isLeft(found)) return give(found.left)
+    opened.push(found.right)
+    const identity = statusOf(found.right.borrowed, subject)
+    if (E.isLeft(identity)) return give(identity.left)
+    const self = resolveIn(found.right.borrowed, '.', 'directory', subject)
     if (E.isLeft(self)) return give(self.left)
-    const key = keyOf(status.right)
-    const entry: Made = { key, path, parent, self: self.right, name, status: status.right, users: 1 }
-    made.set(key, entry)
-    return E.right([opened.right, entry])
+    opened.push(self.right)
+    scribe.made(trace, identity.right)
+    const name = nameOf(path)
+    const renamed = rename(parent.borrowed, temporary, name, 'keep', subject)
+    if (E.isLeft(renamed)) return give(renamed.left)
+    const entry: Made = {
+      key: keyOf(identity.right),
+      path,
+      parent,
+      self: self.right,
+      name,
+      identity: identity.right,
+      gone: () => scribe.gone(trace),
+      users: 1,
+    }
+    made.set(entry.key, entry)
+    return E.right([found.right, entry])
   }
 
   /** Walk down, taking note of what is ours and making what is missing. The last directory, and ours on the way. */
@@ -108,6 +145,7 @@ export const createDirectories = (): Directories => {
     root: BorrowedFd,
     path: string,
     subject: string,
+    scribe: Scribe,
   ): E.Either<SyscallError, { readonly last: OwnedFd; readonly chain: readonly Made[] }> => {
     const chain: Made[] = []
     let last: OwnedFd | undefined
@@ -132,7 +170,7 @@ export const createDirectories = (): Directories => {
       }
       if (found.left.errno !== 'ENOENT' || last === undefined) return give(found.left)
       const parent: OwnedFd = last
-      const created = make(parent, prefix, subject)
+      const created = make(parent, prefix, subject, scribe)
       if (E.isLeft(created)) return give(created.left)
       // The parent stays open: the made directory is removed through it.
       last = created.right[0]
@@ -144,8 +182,8 @@ export const createDirectories = (): Directories => {
   }
 
   return {
-    hold: (root, path, subject) => {
-      const walked = walk(root, path, subject)
+    hold: (root, path, subject, scribe) => {
+      const walked = walk(root, path, subject, scribe)
       if (E.isLeft(walked)) return walked
       const { last, chain } = walked.right
       const status = statusOf(last.borrowed, subject)
@@ -181,6 +219,32 @@ export const createDirectories = (): Directories => {
       held.delete(entry.key)
       entry.owned.close()
       return releaseMade(entry.chain)
+    },
+    adopt: (root, path, identity, gone) => {
+      const parent = resolveIn(root, parentOf(path), 'directory', path)
+      if (E.isLeft(parent)) return undefined
+      const self = resolveIn(parent.right.borrowed, nameOf(path), 'real-directory', path)
+      const found = E.isLeft(self) ? self : statusOf(self.right.borrowed, path)
+      if (E.isRight(self) && E.isRight(found) && sameIdentity(found.right, identity)) {
+        const entry: Made = {
+          key: keyOf(identity),
+          path,
+          parent: parent.right,
+          self: self.right,
+          name: nameOf(path),
+          identity,
+          gone,
+          users: 1,
+        }
+        made.set(entry.key, entry)
+        return entry
+      }
+      if (E.isRight(self)) self.right.close()
+      parent.right.close()
+      return undefined
+    },
+    disown: directory => {
+      releaseMade([directory])
     },
   }
 }

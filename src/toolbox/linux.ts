@@ -25,8 +25,11 @@ import type {
   ToolboxHost,
 } from './contract.ts'
 import { createDirectories } from './directories.ts'
+import type { Journal } from './journal.ts'
+import { createLeftovers } from './leftovers.ts'
 import { nameIsOurs, type Plant, pathIsOurs, plantSocket, unplant } from './plant.ts'
 import { detectKind, ProviderDialer } from './provider.ts'
+import { scribeFor } from './scribe.ts'
 
 /** Empty splice pipes that are kept for the next large read; each costs two descriptors. */
 const IDLE_PIPES = 16
@@ -55,6 +58,8 @@ interface Live {
 export interface LinuxToolboxOptions {
   readonly reactor: Reactor
   readonly limits: Limits
+  /** Closed with the toolbox. */
+  readonly journal: Journal
   /** For what concerns no single link. */
   readonly log: LinkLog
   readonly logFor: (link: Link) => LinkLog
@@ -69,7 +74,13 @@ const abstractAddress = (field: string, value: string): InjectError => ({
   reason: 'abstract sockets are not carried by this version',
 })
 
-export const createLinuxToolbox = ({ reactor, limits, log, logFor }: LinuxToolboxOptions): ToolboxHost => {
+export const createLinuxToolbox = ({
+  reactor,
+  limits,
+  journal,
+  log,
+  logFor,
+}: LinuxToolboxOptions): ToolboxHost => {
   const plane: DataPlane = {
     reactor,
     pipes: new PipePool(IDLE_PIPES),
@@ -91,6 +102,8 @@ export const createLinuxToolbox = ({ reactor, limits, log, logFor }: LinuxToolbo
     onMountsChanged: pid => tell({ _tag: 'MountsChanged', pid }),
     onNoContainer: pid => log.warn({ containerPid: pid }, 'a process of the graph is not in a container'),
   })
+
+  const leftovers = createLeftovers({ journal, directories, containers, log })
 
   const nodeKey = (node: { readonly device: string; readonly inode: string }): string =>
     `${node.device}/${node.inode}`
@@ -207,6 +220,7 @@ export const createLinuxToolbox = ({ reactor, limits, log, logFor }: LinuxToolbo
         kind: kind.right.kind,
         backlog: limits.listenBacklog,
         subject: ofLink(link),
+        scribe: scribeFor(journal, link.consumer, container.right.pid, container.right.handle.started),
         ours: found => {
           const owner = byNode.get(nodeKey(found))
           if (owner === undefined) return 'not-ours'
@@ -221,6 +235,7 @@ export const createLinuxToolbox = ({ reactor, limits, log, logFor }: LinuxToolbo
     }
     const live = start(link, request, container.right, plant.right, kind.right, log, kept)
     if (kept !== undefined) supersede(kept)
+    leftovers.replaced(container.right, request.target)
     containers.watchMounts(container.right)
     live.dialer.retarget(request.provider)
     return E.right(mediationOf(live))
@@ -316,6 +331,7 @@ export const createLinuxToolbox = ({ reactor, limits, log, logFor }: LinuxToolbo
 
   return {
     toolboxFor,
+    sweep: leftovers.sweep,
     follow: (pids: ReadonlySet<Pid>) => containers.follow(pids),
     observe: (ids, deep) => {
       const losses = new Map<MediationId, Loss>()
@@ -341,8 +357,10 @@ export const createLinuxToolbox = ({ reactor, limits, log, logFor }: LinuxToolbo
         unplantLive(live)
       }
       alive.clear()
+      leftovers.close()
       containers.close()
       plane.pipes.close()
+      journal.close()
     },
   }
 }

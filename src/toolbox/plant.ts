@@ -2,7 +2,6 @@
  * Planting a listening socket in a container, so that nobody ever sees its path without a listener, and removing it.
  * Every path is resolved inside the container's pinned root; only what is stale, or ours, is replaced.
  */
-import { randomBytes } from 'node:crypto'
 import { E } from '../fp.ts'
 import type { BorrowedFd, OwnedFd } from '../kernel/fd.ts'
 import {
@@ -22,7 +21,9 @@ import { type InjectError, type Occupant, type SyscallError, syscallError } from
 import type { Planted } from '../model/mediation.ts'
 import type { Container } from './containers.ts'
 import type { SocketKind } from './contract.ts'
-import type { Directories, HeldDirectory } from './directories.ts'
+import { type Directories, type HeldDirectory, nameOf, parentOf } from './directories.ts'
+import { privateName } from './private-name.ts'
+import type { Scribe } from './scribe.ts'
 
 /** Somebody may take the name between our look and our rename; this often is bad luck, more is a fight. */
 const ATTEMPTS = 3
@@ -36,6 +37,7 @@ export interface PlantRequest {
   readonly backlog: number
   /** For messages: `consumer app, /run/nm/api.sock`. */
   readonly subject: string
+  readonly scribe: Scribe
   /** What to do about a socket that some link of ours listens on. */
   readonly ours: (found: FileStatus) => 'replace' | 'busy' | 'not-ours'
 }
@@ -51,10 +53,9 @@ export interface Plant {
   readonly inode: bigint
   readonly deviceMajor: number
   readonly deviceMinor: number
+  /** Strikes it out of the journal. */
+  readonly gone: () => void
 }
-
-const parentOf = (target: string): string => target.slice(0, Math.max(1, target.lastIndexOf('/')))
-const nameOf = (target: string): string => target.slice(target.lastIndexOf('/') + 1)
 
 const refused = (target: string, cause: SyscallError): InjectError => ({
   _tag: 'TargetRefused',
@@ -138,31 +139,38 @@ const listenAs = (
   return E.isLeft(listening) ? listening : openToAll(directory, name, subject)
 }
 
+interface Bound {
+  readonly socket: OwnedFd
+  readonly status: FileStatus
+  readonly gone: () => void
+}
+
 /** Bind, listen, and only then take the real name. EEXIST: somebody was faster. */
 const bindAndRename = (
   request: PlantRequest,
   directory: BorrowedFd,
   how: 'keep' | 'replace',
-): E.Either<SyscallError, { readonly socket: OwnedFd; readonly status: FileStatus }> => {
-  const { subject, kind } = request
+): E.Either<SyscallError, Bound> => {
+  const { subject, kind, scribe, target } = request
   const socket = openSocket(kind, subject)
   if (E.isLeft(socket)) return socket
   // On the listener, so that what is sent before the accept carries credentials too.
   if (kind === 'seqpacket') receiveCredentials(socket.right.borrowed)
-  const temporary = `.pvx-${randomBytes(4).toString('hex')}`
+  const temporary = privateName()
+  const trace = scribe.announce({ kind: 'socket', path: target, private: temporary })
+  const gone = (): void => scribe.gone(trace)
+  const give = (error: SyscallError): E.Either<SyscallError, never> => {
+    socket.right.close()
+    unlink(directory, temporary, subject)
+    gone()
+    return E.left(error)
+  }
   const listening = listenAs(socket.right, directory, temporary, request)
-  if (E.isLeft(listening)) {
-    socket.right.close()
-    unlink(directory, temporary, subject)
-    return listening
-  }
-  const renamed = rename(directory, temporary, nameOf(request.target), how, subject)
-  if (E.isLeft(renamed)) {
-    socket.right.close()
-    unlink(directory, temporary, subject)
-    return renamed
-  }
-  return E.right({ socket: socket.right, status: listening.right })
+  if (E.isLeft(listening)) return give(listening.left)
+  scribe.made(trace, listening.right)
+  const renamed = rename(directory, temporary, nameOf(target), how, subject)
+  if (E.isLeft(renamed)) return give(renamed.left)
+  return E.right({ socket: socket.right, status: listening.right, gone })
 }
 
 const plantIn = (request: PlantRequest, directory: HeldDirectory): E.Either<InjectError, Plant> => {
@@ -172,7 +180,7 @@ const plantIn = (request: PlantRequest, directory: HeldDirectory): E.Either<Inje
     const how = look(request, directory.fd)
     if (E.isLeft(how)) return how
     const bound = bindAndRename(request, directory.fd, how.right)
-    if (E.isRight(bound)) return E.right(plantOf(request, directory, bound.right.socket, bound.right.status))
+    if (E.isRight(bound)) return E.right(plantOf(request, directory, bound.right))
     if (bound.left.errno !== 'EEXIST') return E.left(refused(target, bound.left))
     last = bound.left
   }
@@ -182,8 +190,7 @@ const plantIn = (request: PlantRequest, directory: HeldDirectory): E.Either<Inje
 const plantOf = (
   request: PlantRequest,
   directory: HeldDirectory,
-  listener: OwnedFd,
-  status: FileStatus,
+  { socket: listener, status, gone }: Bound,
 ): Plant => {
   const [major, minor] = status.device.split(':').map(Number)
   return {
@@ -201,6 +208,7 @@ const plantOf = (
     inode: BigInt(status.inode),
     deviceMajor: major ?? 0,
     deviceMinor: minor ?? 0,
+    gone,
   }
 }
 
@@ -209,9 +217,11 @@ export const plantSocket = (
   request: PlantRequest,
   directories: Directories,
 ): E.Either<InjectError, Plant> => {
-  const { container, target, subject } = request
+  const { container, target, subject, scribe } = request
   const { root, owner } = container.handle
-  const directory = creatingAs(owner, () => directories.hold(root.borrowed, parentOf(target), subject))
+  const directory = creatingAs(owner, () =>
+    directories.hold(root.borrowed, parentOf(target), subject, scribe),
+  )
   if (E.isLeft(directory)) return E.left(refused(target, directory.left))
   const plant = plantIn(request, directory.right)
   if (E.isLeft(plant)) directories.release(directory.right)
@@ -239,5 +249,7 @@ export const unplant = (plant: Plant, directories: Directories): readonly string
     const removed = unlink(plant.directory.fd, plant.name, plant.planted.target)
     if (E.isLeft(removed)) left.push(`${plant.planted.target}: ${removed.left.errno}`)
   }
+  // What could not be removed is not tried again by a later run either: it would meet the same obstacle.
+  plant.gone()
   return [...left, ...directories.release(plant.directory)]
 }

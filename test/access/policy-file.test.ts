@@ -51,6 +51,20 @@ describe('the policy file', () => {
     assert.deepEqual(file.current(), DENY_DRM)
   })
 
+  it('tells what keeps it from being taken, and what is in force meanwhile', () => {
+    writeFileSync(path, '')
+    const { file } = openPolicyFile(path)
+    assert.equal(file.finding().reason, 'PolicyMalformed')
+    assert.match(file.finding().message, /is no policy: .*; no link is admitted$/)
+    writeFileSync(path, JSON.stringify(DENY_DRM))
+    file.reload()
+    assert.deepEqual(file.finding(), { type: 'PolicyValid', status: 'True', reason: 'Taken', message: '' })
+    writeFileSync(path, '')
+    file.reload()
+    assert.equal(file.finding().status, 'False')
+    assert.match(file.finding().message, /; the last good policy stays in force$/)
+  })
+
   it('mended after a malformed start, is in force', () => {
     writeFileSync(path, '')
     const { file } = openPolicyFile(path)

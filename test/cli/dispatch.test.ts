@@ -4,7 +4,7 @@ import { describe, test } from 'node:test'
 import { DAEMON_OPTIONS } from '../../src/cli/options.ts'
 import { inRepository, runBundle, runInPlace } from './support.ts'
 
-const VERBS = ['daemon', 'graph', 'serve', 'demo', 'version']
+const VERBS = ['daemon', 'links', 'describe', 'graph', 'serve', 'demo', 'version']
 
 describe('verbs', () => {
   test('an unknown one ends with 2 and names the nearest', async () => {

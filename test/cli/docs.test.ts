@@ -4,7 +4,10 @@ import { readFileSync } from 'node:fs'
 import { describe, test } from 'node:test'
 import { allowedOf, type Option, usageOf } from '../../src/cli/arguments.ts'
 import { DAEMON_OPTIONS, type DaemonConfig, DEFAULT_CONFIG } from '../../src/cli/options.ts'
+import { metricsText } from '../../src/control/metrics.ts'
+import { CountersJson, GraphJson, LinkDetailsJson, TransitionJson } from '../../src/control/shapes.ts'
 import { E } from '../../src/fp.ts'
+import { aView, bench } from '../control/support.ts'
 import { inRepository } from './support.ts'
 
 const read = (path: string): string => readFileSync(inRepository(path), 'utf8')
@@ -60,10 +63,76 @@ describe('docs/operations.md', () => {
     const variables = DAEMON_OPTIONS.flatMap(({ variable }) => variable ?? [])
     assert.deepEqual(sorted(matchesOf(operations, /`(PV_XCONNECT_[A-Z_]+)/g)), sorted(variables))
   })
+
+  /** The words in code that stand in the first cells of a section's tables. */
+  const firstCells = (heading: string): ReadonlySet<string> => {
+    const [, rest = ''] = operations.split(`\n${heading}\n`)
+    const [section = ''] = rest.split(/^#+ /m)
+    const cells = section.split('\n').flatMap(line => /^\| (`[^|]*) \|/.exec(line)?.[1] ?? [])
+    return matchesOf(cells.join(' '), /`([^`]+)`/g)
+  }
+
+  test('has a row for every field of a link and of the graph, and for no other', () => {
+    const [link, graph] = [LinkDetailsJson.type.props, GraphJson.type.props].map(Object.keys)
+    assert.deepEqual(
+      sorted(firstCells('### Fields of a link')),
+      sorted(new Set([...(link ?? []), ...(graph ?? [])])),
+    )
+  })
+
+  test('names every counter and every field of a transition', () => {
+    for (const field of [CountersJson, TransitionJson].flatMap(shape => Object.keys(shape.type.props)))
+      assert.ok(operations.includes(`\`${field}\``), field)
+  })
+
+  test('has a row for every metric with its labels, and for no other', async () => {
+    const { text } = await metricsText({
+      links: [aView({ counters: {} })],
+      graph: null,
+      graphReadAt: null,
+      conditions: [],
+      passes: 0,
+      logLinesDropped: 0,
+      version: '1.2.3',
+    })
+    const samples = text.split('\n').filter(line => line !== '' && !line.startsWith('#'))
+    const labelled = samples.map(line => {
+      const [, name = '', labels = ''] = /^(\w+)(?:\{(.*)\})? /.exec(line) ?? []
+      return `${name} ${[...matchesOf(labels, /(\w+)="/g)].join(', ')}`.trim()
+    })
+    const rows = operations.split('\n').filter(line => /^\| `(?:pv_xconnect|process)_/.test(line))
+    assert.deepEqual(
+      sorted(
+        rows.map(row => row.split('|').slice(1, 3).join('').replaceAll('`', '').replace(/\s+/g, ' ').trim()),
+      ),
+      sorted(new Set(labelled)),
+    )
+  })
+
+  test('has a row for every route', async () => {
+    const { body } = await bench().answer({ method: 'GET', url: '/', body: '', contentType: undefined })
+    const served = matchesOf(body, /(\/[a-z-]+(?:\/KEY)?)[,.]/g)
+    assert.ok(served.size > 5)
+    assert.deepEqual(sorted(matchesOf(operations, /^\| `(?:GET|PUT|POST) (\S+)` \|/gm)), sorted(served))
+  })
+
+  test('names every word of a refusal', () => {
+    const words = matchesOf(
+      ['src/control/routes.ts', 'src/control/server.ts'].map(read).join('\n'),
+      /(?:refusal\(\s*\d+,\s*|error: )'([A-Z]\w+)'/g,
+    )
+    assert.ok(words.size > 8)
+    for (const word of words) assert.ok(operations.includes(`\`${word}\``), word)
+  })
 })
 
 describe('docs/errors.md', () => {
-  const sources = ['src/model/errors.ts', 'src/graph/errors.ts', 'src/access/errors.ts']
+  const sources = [
+    'src/model/errors.ts',
+    'src/graph/errors.ts',
+    'src/access/errors.ts',
+    'src/control/errors.ts',
+  ]
   const tags = matchesOf(sources.map(read).join('\n'), /_tag: '(\w+)'/g)
   const rows = read('docs/errors.md')
     .split('\n')

@@ -63,6 +63,34 @@ describe('the log', () => {
     )
   })
 
+  test('takes another level while it runs, for children that were made before too', async () => {
+    const destination = capture()
+    const log = await createLog({ level: 'info', pretty: false, destination })
+    const early = log.child({ link: 'a/b@/c' }).child({ pass: 1 })
+    early.debug({}, 'held back')
+    log.setLevel('debug')
+    early.debug({}, 'shown')
+    log.child({}).debug({}, 'shown too')
+    assert.equal(log.level(), 'debug')
+    assert.equal(early.isLevelEnabled('debug'), true)
+    log.setLevel('error')
+    early.warn({}, 'held back')
+    early.error({}, 'shown at last')
+    assert.deepEqual(
+      destination.lines.map(line => parsed(line)['msg']),
+      ['the log level changed', 'shown', 'shown too', 'the log level changed', 'shown at last'],
+    )
+  })
+
+  test('tells how many lines nobody read', async () => {
+    const destination = capture()
+    const log = await createLog({ level: 'info', pretty: false, destination })
+    assert.equal(log.droppedLines(), 0)
+    destination.block(true)
+    log.info({}, 'lost')
+    assert.equal(log.droppedLines(), 1)
+  })
+
   test('a line break in a fact stays inside its line', async () => {
     const destination = capture()
     const log = await createLog({ level: 'info', pretty: false, destination })

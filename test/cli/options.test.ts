@@ -26,6 +26,8 @@ const anotherValue = (option: Option<DaemonConfig>): string => {
   switch (option.kind._tag) {
     case 'path':
       return '/tmp/another.sock'
+    case 'text':
+      return 'another'
     case 'integer':
       return String(option.kind.min + 1)
     case 'choice':

@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { type Column, displayWidth, printable, renderTable, wrap } from '../../src/cli/render.ts'
+import {
+  byteCount,
+  type Column,
+  displayWidth,
+  duration,
+  indented,
+  printable,
+  renderTable,
+  wrap,
+} from '../../src/cli/render.ts'
 
 const COLUMNS: readonly Column[] = [
   { title: 'NAME', cut: 'end' },
@@ -72,4 +81,44 @@ describe('a table', () => {
 test('a paragraph is wrapped between words, and a word that is too long stays whole', () => {
   assert.equal(wrap('one two three', 9, ' '), ' one two\n three')
   assert.equal(wrap('a-word-too-long b', 5, ''), 'a-word-too-long\nb')
+})
+
+describe('a duration', () => {
+  test('has its two largest units', () => {
+    const second = 1000
+    const minute = 60 * second
+    const hour = 60 * minute
+    for (const [ms, shown] of [
+      [-5, '0s'],
+      [999, '0s'],
+      [59 * second, '59s'],
+      [minute, '1m0s'],
+      [3 * minute + 12.9 * second, '3m12s'],
+      [2 * hour + 5 * minute + 59 * second, '2h5m'],
+      [107 * hour, '4d11h'],
+    ] as const)
+      assert.equal(duration(ms), shown)
+  })
+})
+
+describe('a count of bytes', () => {
+  test('has a unit in which it is short', () => {
+    for (const [bytes, shown] of [
+      [0, '0 B'],
+      [999, '999 B'],
+      [1000, '1.0 kB'],
+      [999_940, '999.9 kB'],
+      [999_950, '1.0 MB'],
+      [34_520_000, '34.5 MB'],
+      [2e15, '2.0 PB'],
+      [5e18, '5000.0 PB'],
+    ] as const)
+      assert.equal(byteCount(bytes), shown)
+  })
+})
+
+describe('indented text', () => {
+  test('leaves empty lines empty', () => {
+    assert.equal(indented('a\n\nb\n', '  '), '  a\n\n  b\n')
+  })
 })

@@ -123,6 +123,18 @@ describe('trigger', () => {
     assert.equal(await after(b, 250), before + 1)
   })
 
+  it('who asks hears how the pass ended', async () => {
+    const b = bench({ intervalMs: null })
+    b.trigger.start()
+    await settled()
+    for (const outcome of ['done', 'read-failed', 'failed'] as const) {
+      b.outcome = outcome
+      assert.equal(await b.trigger.ask('asked'), outcome)
+    }
+    await b.trigger.stop()
+    assert.equal(await b.trigger.ask('asked'), 'stopped')
+  })
+
   it('without an interval a pass runs only when asked for', async () => {
     const b = bench({ intervalMs: null })
     b.trigger.start()

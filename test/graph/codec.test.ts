@@ -110,6 +110,21 @@ describe('graph codec: rejected entries', () => {
     assert.equal(rejected[7]?.reason, 'type: expected a string, got nothing')
   })
 
+  it('a rejected entry is called what it calls itself, where that can be read', () => {
+    const { rejected } = decoded(
+      JSON.stringify([
+        { consumer: 'app', name: 'raw' },
+        { consumer: 'app', name: 7 },
+        { consumer: 'a'.repeat(256), name: 'raw' },
+        null,
+      ]),
+    )
+    assert.deepEqual(
+      rejected.map(({ called }) => called),
+      ['app/raw', undefined, undefined, undefined],
+    )
+  })
+
   it('a path that is not absolute and normalised is rejected, and the reason names the field', () => {
     const { links, rejected } = decoded(bodyOf('bad-paths'))
     assert.deepEqual(links, [])

@@ -62,6 +62,8 @@ const IN_C: Readonly<Record<string, readonly [string, Readonly<Record<string, st
       rdevMinor: 'stx_rdev_minor',
       devMajor: 'stx_dev_major',
       devMinor: 'stx_dev_minor',
+      bornSeconds: 'stx_btime.tv_sec',
+      bornNanoseconds: 'stx_btime.tv_nsec',
     },
   ],
   SOCKADDR_UN: ['struct sockaddr_un', { family: 'sun_family', path: 'sun_path' }],

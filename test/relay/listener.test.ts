@@ -138,10 +138,18 @@ const withFailingListener = (
   body: (relay: TestRelay, failures: () => number) => Promise<void>,
 ): Promise<void> =>
   withRelay(options, async relay => {
+    // Each failure puts the listener among those that wait for room.
+    const { waiting } = relay.traffic.plane.connections
+    let failures = 0
+    const add = waiting.add.bind(waiting)
+    waiting.add = resume => {
+      failures += 1
+      return add(resume)
+    }
     const listener = new Listener(must(openSocket('stream', 'test')), relay.traffic, new Set())
     try {
-      await until('accepting has failed', () => relay.traffic.counters.connectionsRefused === 1)
-      await body(relay, () => relay.traffic.counters.connectionsRefused)
+      await until('accepting has failed', () => failures === 1)
+      await body(relay, () => failures)
     } finally {
       listener.close()
     }

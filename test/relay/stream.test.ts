@@ -171,12 +171,13 @@ test('a half-close before the provider was reached travels afterwards', () =>
   }))
 
 for (const error of ['timeout', 'refused', 'kind-mismatch'] as const) {
-  test(`a provider that cannot be reached (${error}) closes the consumer`, () =>
+  test(`a provider that cannot be reached (${error}) closes the consumer, and is counted`, () =>
     withRelay({ patient: true }, async relay => {
       const { connection, consumer } = relay.connect()
       relay.dialer.fail(error)
       assert.equal((await consumer.next()).bytes.length, 0)
       assert.ok(connection.closed)
+      assert.equal(relay.traffic.counters.connectionsRefused, 1)
     }))
 }
 

@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, readSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { StringDecoder } from 'node:string_decoder'
 import { untilEnded } from './container.ts'
 import { eventually } from './eventually.ts'
@@ -19,7 +20,13 @@ export interface DaemonOptions {
   readonly logFile: string
   /** Give it something else instead, that takes little or nothing; then nothing is known of its log. */
   readonly logTo?: 'a pipe that nobody reads' | 'a pipe whose reader is gone' | 'a full device'
+  /** Absent: beside pv-ctrl's socket. */
+  readonly journal?: string
   readonly intervalMs?: number
+  /** Its control socket; beside its log if nobody says otherwise, so that no two daemons share one. */
+  readonly control?: string
+  /** Its policy file, which need not be there; beside its log too: a machine's own must not decide a test. */
+  readonly policy?: string
   readonly args?: readonly string[]
   /** Soft and hard limit of open descriptors. */
   readonly mostDescriptors?: number
@@ -27,6 +34,10 @@ export interface DaemonOptions {
 
 export interface Daemon {
   readonly pid: number
+  /** The path of its control socket. */
+  readonly control: string
+  /** The path of its policy file. */
+  readonly policy: string
   readonly log: () => readonly LogLine[]
   /** The first line, from the start on or from `since` lines on, that satisfies the test. */
   readonly logged: (
@@ -81,6 +92,12 @@ export const asText = (line: LogLine): string => JSON.stringify(line)
 /** The kernel ends it should the test be killed: a daemon left running would go on in whatever comes next. */
 const OUTLIVES_NOBODY = ['setpriv', '--pdeathsig', 'KILL', '--']
 
+const controlOf = ({ control, logFile }: DaemonOptions): string =>
+  control ?? join(dirname(logFile), 'control.sock')
+
+const policyOf = ({ policy, logFile }: DaemonOptions): string =>
+  policy ?? join(dirname(logFile), 'policy.json')
+
 const commandOf = (options: DaemonOptions): readonly string[] => {
   const limit = options.mostDescriptors
   return [
@@ -91,6 +108,12 @@ const commandOf = (options: DaemonOptions): readonly string[] => {
     'daemon',
     '--pv-ctrl',
     options.pvCtrl,
+    '--control',
+    controlOf(options),
+    '--policy',
+    policyOf(options),
+    '--journal',
+    options.journal ?? `${options.pvCtrl}.journal`,
     '--interval',
     `${options.intervalMs ?? INTERVAL_MS}`,
     // Every transition: at `info` the rounds of a retry that fails as before are left out.
@@ -183,6 +206,8 @@ export const startDaemon = (options: DaemonOptions): Daemon => {
 
   return {
     pid,
+    control: controlOf(options),
+    policy: policyOf(options),
     log,
     logged: (what, test, { since = 0, deadlineMs } = {}) =>
       eventually(`the daemon logs ${what}`, () => log().slice(since).find(test), deadlineMs),

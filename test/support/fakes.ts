@@ -222,6 +222,7 @@ export const fakeWorld = (log: LinkLog = fakeLog()): FakeWorld => {
     attention: why => listener(why),
     host: {
       toolboxFor,
+      sweep: () => undefined,
       follow: pids => {
         world.followed.clear()
         for (const pid of pids) world.followed.add(pid)

@@ -6,6 +6,7 @@ import { DEFAULT_LIMITS, type Limits } from '../../src/model/limits.ts'
 import type { Reactor } from '../../src/reactor/contract.ts'
 import { createReactor } from '../../src/reactor/reactor.ts'
 import type { Attention, SocketRequest, ToolboxHost } from '../../src/toolbox/contract.ts'
+import { noJournal } from '../../src/toolbox/journal.ts'
 import { createLinuxToolbox } from '../../src/toolbox/linux.ts'
 import { aLink, type LinkBuilder } from './builders.ts'
 import { must } from './descriptors.ts'
@@ -39,6 +40,7 @@ export const withLinuxToolbox = async (
   const host = createLinuxToolbox({
     reactor,
     limits: { ...DEFAULT_LIMITS, connectGraceMs: 300, drainMs: 200, ...limits },
+    journal: noJournal(),
     log,
     logFor: () => log,
   })

@@ -1,5 +1,6 @@
 /** `daemon`, what runs when no verb is given: decode the options, hand the configuration to the daemon. */
 import { E } from '../../fp.ts'
+import { keepHeapSmall } from '../../heap.ts'
 import { NO_OPERANDS, unknownVariables } from '../arguments.ts'
 import { type Command, complain, helpFor, refuseUsage } from '../command.ts'
 import { DAEMON_OPTIONS, DEFAULT_CONFIG, decodeDaemonConfig } from '../options.ts'
@@ -30,6 +31,7 @@ export const command: Command = {
         `variable ${variable} sets nothing: no option has that name; it is ignored`,
       )
     }
+    keepHeapSmall()
     const { runDaemon } = await import('../../daemon.ts')
     return runDaemon(config.right)
   },

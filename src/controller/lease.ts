@@ -1,0 +1,79 @@
+/**
+ * A toolbox on loan: what a plugin does for one link goes through it, until the link is torn down or the plugin is
+ * given up. Promises that nothing is left then of what was planted through it, and that nothing is planted any more,
+ * however late a plugin asks. Knows what toolboxes give, not what plugins make of it.
+ */
+import { E } from '../fp.ts'
+import type { InjectError } from '../model/errors.ts'
+import type { Link } from '../model/link.ts'
+import type { Mediation, MediationId, TeardownReport } from '../model/mediation.ts'
+import { CLEAN_TEARDOWN } from '../model/mediation.ts'
+import type { Either, TaskEither } from '../model/task.ts'
+import type { Toolbox, ToolboxHost } from '../toolbox/contract.ts'
+
+export interface Lease {
+  /** For the link as it is now: its provider may have changed since the loan began. */
+  toolboxFor(link: Link): Toolbox
+  /** The toolbox's own word for what was planted through this and is not withdrawn. */
+  planted(id: MediationId): Mediation | undefined
+  /** Take it back. What the plugin has not withdrawn is withdrawn, and reported. */
+  end(): Promise<TeardownReport>
+}
+
+const overFor = (link: Link): Either<InjectError, never> =>
+  E.left({ _tag: 'PluginFailed', plugin: link.type, message: 'it used a toolbox that it no longer has' })
+
+export const joined = (a: TeardownReport, b: TeardownReport): TeardownReport => ({
+  connectionsClosed: a.connectionsClosed + b.connectionsClosed,
+  leftBehind: [...a.leftBehind, ...b.leftBehind],
+})
+
+export const createLease = (host: ToolboxHost): Lease => {
+  const planted = new Map<MediationId, { readonly box: Toolbox; readonly mediation: Mediation }>()
+  let over = false
+
+  const withdraw = (box: Toolbox, mediation: Mediation): Promise<TeardownReport> => {
+    planted.delete(mediation.id)
+    return box.withdraw(mediation)()
+  }
+
+  /** `plant` may take its time, and the loan may end meanwhile. */
+  const planting = async (
+    link: Link,
+    box: Toolbox,
+    plant: TaskEither<InjectError, Mediation>,
+  ): Promise<Either<InjectError, Mediation>> => {
+    if (over) return overFor(link)
+    const result = await plant()
+    if (E.isLeft(result)) return result
+    if (over) {
+      await withdraw(box, result.right)
+      return overFor(link)
+    }
+    planted.set(result.right.id, { box, mediation: result.right })
+    return result
+  }
+
+  return {
+    toolboxFor: link => {
+      const box = host.toolboxFor(link)
+      // Tool by tool, so that one which is added to the contract cannot slip past.
+      return {
+        log: box.log,
+        injectSocket: (request, kept) => () => planting(link, box, box.injectSocket(request, kept)),
+        retargetSocket: (mediation, provider) => () =>
+          planting(link, box, box.retargetSocket(mediation, provider)),
+        withdraw: mediation => () => withdraw(box, mediation),
+      }
+    },
+    planted: id => planted.get(id)?.mediation,
+    async end() {
+      over = true
+      let report = CLEAN_TEARDOWN
+      for (const { box, mediation } of [...planted.values()]) {
+        report = joined(report, await withdraw(box, mediation))
+      }
+      return report
+    },
+  }
+}

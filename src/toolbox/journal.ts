@@ -1,0 +1,179 @@
+/**
+ * The journal in its file: what was put into containers and is not gone yet, for whoever starts after a SIGKILL.
+ * Written with write(2) before the thing itself, which survives the process; a crash of the whole system it need not
+ * survive, because the containers do not. One daemon at a time has it (flock(2)).
+ * A journal that cannot be kept is said once, and the daemon goes on: connecting containers matters more.
+ */
+import {
+  closeSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs'
+import { dirname } from 'node:path'
+import { E } from '../fp.ts'
+import { lockExclusively } from '../kernel/lock.ts'
+import type { LinkLog } from './contract.ts'
+import type { Announcement, FileIdentity, JournalLine, Trace } from './journal-format.ts'
+import { encodeLine, JOURNAL_VERSION, linesFor, readJournal } from './journal-format.ts'
+
+/** Rewritten when it is this long and four times what it has to say. */
+const REWRITE_BYTES = 64 * 1024
+const BYTES_A_TRACE = 256
+
+export interface Journal {
+  /** What earlier runs left, the oldest first. */
+  readonly left: readonly Trace[]
+  /** To be called before the thing exists under its private name. The id names it afterwards. */
+  announce(what: Announcement): number
+  /** To be called before the thing gets its real name. */
+  made(id: number, what: FileIdentity): void
+  /** It is not there, or not there any more. */
+  gone(id: number): void
+  /** Removes the file if there is nothing in it. */
+  close(): void
+}
+
+/** For whoever needs none: a demo's inner daemon, a test. */
+export const noJournal = (): Journal => ({
+  left: [],
+  announce: () => 0,
+  made: () => undefined,
+  gone: () => undefined,
+  close: () => undefined,
+})
+
+const BOOT_ID = '/proc/sys/kernel/random/boot_id'
+
+/** Open the file and have it alone. `undefined`: another daemon has it. */
+const openAlone = (path: string): number | undefined => {
+  for (;;) {
+    const fd = openSync(path, 'a+', 0o600)
+    if (E.isLeft(lockExclusively(fd))) {
+      closeSync(fd)
+      return undefined
+    }
+    // Between our open and our lock its former owner may have put a new file in its place.
+    const named = statSync(path, { throwIfNoEntry: false })
+    if (named?.ino === fstatSync(fd).ino) return fd
+    closeSync(fd)
+  }
+}
+
+const writeWhole = (fd: number, text: string): void => {
+  const bytes = Buffer.from(text)
+  for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at)
+}
+
+export const openJournal = (path: string, log: LinkLog): Journal => {
+  let fd: number | undefined
+  let boot = ''
+  try {
+    boot = readFileSync(BOOT_ID, 'utf8').trim()
+    mkdirSync(dirname(path), { recursive: true, mode: 0o755 })
+    fd = openAlone(path)
+  } catch (error) {
+    log.warn({ path, err: error }, 'there is no journal: what a kill leaves behind will stay')
+    return noJournal()
+  }
+  if (fd === undefined) {
+    log.warn({ path }, 'another daemon has this journal, going on without one: give each its own --journal')
+    return noJournal()
+  }
+
+  const { traces: left, unreadable } = readJournal(readFileSync(fd, 'utf8'), boot)
+  if (unreadable > 0) log.warn({ path, lines: unreadable }, 'the journal has lines that cannot be read')
+
+  const live = new Map<number, Trace>(left.map(trace => [trace.id, trace]))
+  let nextId = left.reduce((most, { id }) => Math.max(most, id), 0) + 1
+  let written = 0
+  let broken = false
+
+  const noteFailure = (error: unknown): void => {
+    if (!broken)
+      log.warn({ path, err: error }, 'the journal cannot be written: what a kill leaves behind may stay')
+    broken = true
+  }
+
+  /** A new file with what there is to say, in the place of the old one, and locked before it gets its name. */
+  const rewrite = (current: number): number => {
+    const lines: JournalLine[] = [{ is: 'journal', version: JOURNAL_VERSION, boot }]
+    for (const trace of live.values()) lines.push(...linesFor(trace))
+    const text = lines.map(encodeLine).join('')
+    const next = `${path}.next`
+    const replacement = openSync(next, 'w+', 0o600)
+    try {
+      writeWhole(replacement, text)
+      lockExclusively(replacement)
+      renameSync(next, path)
+    } catch (error) {
+      closeSync(replacement)
+      throw error
+    }
+    closeSync(current)
+    written = text.length
+    return replacement
+  }
+
+  const tidy = (): void => {
+    if (fd === undefined) return
+    try {
+      fd = rewrite(fd)
+      broken = false
+    } catch (error) {
+      noteFailure(error)
+    }
+  }
+
+  const append = (line: JournalLine): void => {
+    if (fd === undefined) return
+    // A line that was cut short spoils the next one: all anew, as soon as there is room.
+    if (broken || written > Math.max(REWRITE_BYTES, live.size * 4 * BYTES_A_TRACE)) {
+      tidy()
+      return
+    }
+    const text = encodeLine(line)
+    try {
+      writeWhole(fd, text)
+    } catch (error) {
+      noteFailure(error)
+    }
+    written += text.length
+  }
+
+  tidy()
+  return {
+    left,
+    announce: what => {
+      const id = nextId++
+      live.set(id, { ...what, id, made: null })
+      append({ is: 'announced', id, ...what })
+      return id
+    },
+    made: (id, { device, inode, born }) => {
+      const trace = live.get(id)
+      if (trace === undefined) return
+      live.set(id, { ...trace, made: { device, inode, born } })
+      append({ is: 'made', id, device, inode, born })
+    },
+    gone: id => {
+      if (live.delete(id)) append({ is: 'gone', id })
+    },
+    close: () => {
+      if (fd === undefined) return
+      try {
+        // While it is still ours: afterwards it may be another daemon's.
+        if (live.size === 0) unlinkSync(path)
+      } catch (error) {
+        noteFailure(error)
+      }
+      closeSync(fd)
+      fd = undefined
+    },
+  }
+}

@@ -1,0 +1,168 @@
+/**
+ * What an earlier run left in containers when it was killed: kept where its link is still wanted, until a new socket takes
+ * its place, and removed where not. Only what the journal knows by device and inode, or by a private name, is touched.
+ * A container that has ended keeps its traces until its next process appears: its root may have outlived it.
+ */
+import { E } from '../fp.ts'
+import type { BorrowedFd } from '../kernel/fd.ts'
+import { removeDirectory, resolveIn, statusIn, unlink } from '../kernel/files.ts'
+import { HOST, type Pid } from '../model/identity.ts'
+import type { Link } from '../model/link.ts'
+import type { Container, Containers } from './containers.ts'
+import type { LinkLog } from './contract.ts'
+import { type AdoptedDirectory, type Directories, nameOf, parentOf } from './directories.ts'
+import type { Journal } from './journal.ts'
+import { type ProcessInstance, sameIdentity, type Trace } from './journal-format.ts'
+
+export interface Leftovers {
+  /** Remove what none of these links, the admitted ones, has a use for. To be called before any of them is injected. */
+  sweep(links: () => readonly Link[]): void
+  /** A socket was planted there: what an earlier run had at this place is no more. */
+  replaced(container: Container, target: string): void
+  /** Remove what is still there. */
+  close(): void
+}
+
+export interface LeftoversOptions {
+  readonly journal: Journal
+  readonly directories: Directories
+  readonly containers: Containers
+  readonly log: LinkLog
+}
+
+/** What was left in one process's container, found again. */
+interface Site {
+  readonly container: Container
+  /** Those of wanted links, by their path. */
+  readonly sockets: Map<string, Trace>
+  readonly directories: Map<string, AdoptedDirectory>
+}
+
+const instanceKey = ({ pid, started }: ProcessInstance): string => `${pid}/${started}`
+
+const isInside = (path: string, directory: string): boolean => path.startsWith(`${directory}/`)
+
+export const createLeftovers = ({ journal, directories, containers, log }: LeftoversOptions): Leftovers => {
+  /** Traces whose container has not been found yet, by the process they were made in. */
+  const unplaced = new Map<string, Trace[]>()
+  const sites = new Map<Container, Site>()
+  for (const trace of journal.left) {
+    const key = instanceKey(trace)
+    unplaced.set(key, [...(unplaced.get(key) ?? []), trace])
+  }
+
+  /** Remove a name if it is what it should be; in words what keeps it there. */
+  const removeName = (root: BorrowedFd, trace: Trace, name: string): void => {
+    const parent = resolveIn(root, parentOf(trace.path), 'directory', trace.path)
+    if (E.isLeft(parent)) return
+    const found = statusIn(parent.right.borrowed, name, trace.path)
+    const isIt =
+      E.isRight(found) &&
+      found.right.kind === trace.kind &&
+      // A private name is nobody else's; a real one may have been taken since.
+      (name === trace.private || (trace.made !== null && sameIdentity(found.right, trace.made)))
+    const remove = trace.kind === 'socket' ? unlink : removeDirectory
+    const removed = isIt ? remove(parent.right.borrowed, name, trace.path) : E.right(undefined)
+    parent.right.close()
+    const { consumer, path } = trace
+    if (E.isLeft(removed) && removed.left.errno !== 'ENOTEMPTY') {
+      log.warn({ consumer, path, errno: removed.left.errno }, 'what an earlier run left cannot be removed')
+    } else if (isIt) {
+      log.info({ consumer, path }, 'removed what an earlier run left')
+    }
+  }
+
+  const place = (container: Container, traces: readonly Trace[]): void => {
+    const site: Site = sites.get(container) ?? { container, sockets: new Map(), directories: new Map() }
+    const root = container.handle.root.borrowed
+    for (const trace of traces) {
+      removeName(root, trace, trace.private)
+      if (trace.made === null) {
+        journal.gone(trace.id)
+      } else if (trace.kind === 'socket') {
+        site.sockets.set(trace.path, trace)
+      } else {
+        const adopted = directories.adopt(root, trace.path, trace.made, () => journal.gone(trace.id))
+        if (adopted === undefined) journal.gone(trace.id)
+        else site.directories.set(trace.path, adopted)
+      }
+    }
+    if (sites.has(container)) containers.release(container)
+    else sites.set(container, site)
+  }
+
+  /** The container that the traces were made in, or else the one that its consumer has now. Released by whoever gets it. */
+  const containerOf = (first: Trace, links: readonly Link[]): Container | undefined => {
+    const pids: (Pid | null | undefined)[] = [
+      first.pid,
+      links.find(({ consumer, consumer_pid }) => consumer === first.consumer && consumer_pid !== null)
+        ?.consumer_pid,
+    ]
+    for (const pid of pids) {
+      if (pid === null || pid === undefined) continue
+      const container = containers.acquire(pid)
+      if (E.isLeft(container)) continue
+      const { started } = container.right.handle
+      if (pid !== first.pid || started === first.started || pid === HOST) return container.right
+      containers.release(container.right)
+    }
+    return undefined
+  }
+
+  const placeAll = (links: readonly Link[]): void => {
+    for (const [key, traces] of unplaced) {
+      const [first] = traces
+      const container = first === undefined ? undefined : containerOf(first, links)
+      if (container === undefined) continue
+      unplaced.delete(key)
+      place(container, traces)
+    }
+  }
+
+  /** Let go of the directories that no socket of the site is left in, and of the site when nothing is. */
+  const settle = (site: Site): void => {
+    for (const [path, directory] of [...site.directories].reverse()) {
+      if ([...site.sockets.keys()].some(socket => isInside(socket, path))) continue
+      site.directories.delete(path)
+      directories.disown(directory)
+    }
+    if (site.sockets.size > 0 || site.directories.size > 0) return
+    sites.delete(site.container)
+    containers.release(site.container)
+  }
+
+  const removeSocket = (site: Site, trace: Trace): void => {
+    removeName(site.container.handle.root.borrowed, trace, nameOf(trace.path))
+    site.sockets.delete(trace.path)
+    journal.gone(trace.id)
+  }
+
+  return {
+    sweep: admitted => {
+      if (unplaced.size === 0 && sites.size === 0) return
+      const links = admitted()
+      placeAll(links)
+      const wanted = new Set(links.map(({ consumer_pid, target }) => `${consumer_pid}${target}`))
+      for (const site of [...sites.values()]) {
+        for (const trace of [...site.sockets.values()]) {
+          if (!wanted.has(`${site.container.pid}${trace.path}`)) removeSocket(site, trace)
+        }
+        settle(site)
+      }
+    },
+    replaced: (container, target) => {
+      const site = sites.get(container)
+      const trace = site?.sockets.get(target)
+      if (site === undefined || trace === undefined) return
+      site.sockets.delete(target)
+      journal.gone(trace.id)
+      settle(site)
+    },
+    close: () => {
+      for (const site of [...sites.values()]) {
+        for (const trace of [...site.sockets.values()]) removeSocket(site, trace)
+        settle(site)
+      }
+    },
+  }
+}
