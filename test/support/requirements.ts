@@ -20,7 +20,8 @@ const isExecutable = (path: string): boolean => {
   }
 }
 
-const isInstalled = (tool: string): boolean => TOOL_FOLDERS.some(folder => isExecutable(`${folder}/${tool}`))
+export const isInstalled = (tool: string): boolean =>
+  TOOL_FOLDERS.some(folder => isExecutable(`${folder}/${tool}`))
 
 /** What keeps these tests from running here, in words; `undefined` if nothing does. */
 const obstacle = (): string | undefined => {

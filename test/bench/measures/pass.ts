@@ -1,0 +1,92 @@
+/**
+ * What a pass over links that need nothing costs: time on a core, all threads included, while the graph is read as often
+ * as it may be; less what the same process costs while nobody answers it.
+ */
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Bench, Measure } from '../contract.ts'
+import { NOTHING_TO_CLOSE } from '../contract.ts'
+import { type GraphDaemon, startUp, untilAsked } from '../graph-daemon.ts'
+import { cpuMs } from '../processes.ts'
+import { untilAllExist } from '../until.ts'
+import { onTheHost } from './links.ts'
+
+const LINKS = 1000
+const INTERVAL_MS = 50
+const PATIENCE_MS = 30_000
+
+/** How long passes run before they are counted, and how long they are: at least one look at whole paths is in it. */
+const times = (quick: boolean) =>
+  quick ? { settleMs: 200, forMs: 500, idleMs: 200 } : { settleMs: 1000, forMs: 6000, idleMs: 1500 }
+
+/** Milliseconds on a core a pass. */
+const costOfAPass = async (daemon: GraphDaemon, bench: Bench, count: number): Promise<number> => {
+  const { settleMs, forMs, idleMs } = times(bench.settings.quick)
+  const { entries, targets } = onTheHost(join(bench.scratch, 'pass'), bench.provider, count)
+  const running = await startUp(
+    () => daemon.start(entries, INTERVAL_MS),
+    async started => {
+      await untilAllExist(targets, PATIENCE_MS)
+      await untilAsked(started, 2)
+    },
+  )
+  try {
+    await sleep(settleMs)
+    const before = { at: performance.now(), cpu: cpuMs(running.pid), asked: running.asked() }
+    await sleep(forMs)
+    const after = { at: performance.now(), cpu: cpuMs(running.pid), asked: running.asked() }
+    const idleShare = await running.silently(async () => {
+      // The pass that is still waiting for its answer costs nothing; the one before it has to end first.
+      await sleep(2 * INTERVAL_MS)
+      const began = { at: performance.now(), cpu: cpuMs(running.pid) }
+      await sleep(idleMs)
+      return (cpuMs(running.pid) - began.cpu) / (performance.now() - began.at)
+    })
+    const passes = after.asked - before.asked
+    if (passes === 0) throw new Error('it made no pass')
+    return (after.cpu - before.cpu - idleShare * (after.at - before.at)) / passes
+  } finally {
+    await running.stop()
+  }
+}
+
+export const pass: Measure = {
+  name: 'pass',
+  title: 'one pass in which nothing has changed',
+  needsContenders: false,
+  rounds: settings => Math.min(settings.rounds, 3),
+  open: async bench => ({
+    trials: [
+      {
+        figures: [
+          {
+            key: 'links-1000',
+            title: 'over 1,000 links, reading the graph included',
+            unit: 'ms of a core',
+            better: 'less',
+            bars: [{ ratioTo: null, bound: 'at most', value: 2 }],
+          },
+          {
+            key: 'links-0',
+            title: 'over an empty graph, reading it included',
+            unit: 'ms of a core',
+            better: 'less',
+            bars: [],
+          },
+        ],
+        // A peer cannot be told its interval, so there would be too few passes to tell.
+        lanes: bench.daemons
+          .filter(({ role }) => role === 'ours')
+          .map(daemon => ({
+            contender: daemon.name,
+            role: daemon.role,
+            sample: async () => ({
+              'links-1000': await costOfAPass(daemon, bench, LINKS),
+              'links-0': await costOfAPass(daemon, bench, 0),
+            }),
+          })),
+      },
+    ],
+    close: NOTHING_TO_CLOSE,
+  }),
+}

@@ -1,0 +1,59 @@
+/**
+ * Waiting where the waiting itself is measured: looks every millisecond, which costs little and is as exact as the
+ * figures need. Elsewhere `support/eventually.ts` will do.
+ */
+import { lstatSync } from 'node:fs'
+import { connect } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+/** Rejects after `patienceMs`, in words. Resolves with the time it came true, as of `performance.now()`. */
+export const until = async (
+  what: string,
+  holds: () => boolean | Promise<boolean>,
+  patienceMs: number,
+): Promise<number> => {
+  const deadline = performance.now() + patienceMs
+  while (!(await holds())) {
+    if (performance.now() > deadline) throw new Error(`waited ${patienceMs / 1000} s in vain: ${what}`)
+    await sleep(1)
+  }
+  return performance.now()
+}
+
+export const exists = (path: string): boolean => lstatSync(path, { throwIfNoEntry: false }) !== undefined
+
+export const isConnectable = (path: string): Promise<boolean> =>
+  new Promise(resolve => {
+    const socket = connect(path)
+    const answer = (connectable: boolean) => () => {
+      socket.destroy()
+      resolve(connectable)
+    }
+    socket.once('connect', answer(true))
+    socket.once('error', answer(false))
+  })
+
+/** Until all are there. They come in order, mostly, so that few looks suffice. */
+export const untilAllExist = (paths: readonly string[], patienceMs: number): Promise<number> => {
+  let there = 0
+  return until(
+    `${paths.length} targets are there`,
+    () => {
+      while (there < paths.length && exists(paths[there] ?? '')) there += 1
+      return there === paths.length
+    },
+    patienceMs,
+  )
+}
+
+export const untilNoneExists = (paths: readonly string[], patienceMs: number): Promise<number> => {
+  let gone = 0
+  return until(
+    `${paths.length} targets are gone`,
+    () => {
+      while (gone < paths.length && !exists(paths[gone] ?? '')) gone += 1
+      return gone === paths.length
+    },
+    patienceMs,
+  )
+}
