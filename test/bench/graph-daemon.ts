@@ -29,10 +29,12 @@ export interface Running {
   readonly asked: () => number
   /** Leave whoever asks without an answer while `body` runs. */
   readonly silently: <A>(body: () => Promise<A>) => Promise<A>
+  readonly hasEnded: () => boolean
   /** Rejects, with the end of its log, if it had ended before. */
   readonly stop: () => Promise<void>
 }
 
+/** For a daemon to come up, and to go. */
 const PATIENCE_MS = 10_000
 const PANTAVISOR = '/run/pantavisor'
 
@@ -91,6 +93,7 @@ const startIn = async (
     firstAnsweredAt: () => firstAnsweredAt,
     serve,
     asked: () => ctrl.asked(),
+    hasEnded: () => hasEnded(child),
     silently: async run => {
       const held: (() => void)[] = []
       ctrl.answer(response => held.push(() => response.destroy()))
@@ -168,23 +171,19 @@ export const makePlaceForPeers = (): (() => void) => {
   return () => rmdirSync(PANTAVISOR)
 }
 
-/** Start it, and give it back once `isUp`; if it does not come up it is stopped, and the error says how it ended. */
+/** Start it, and give it back once it is up. If it does not come up it is stopped, and the error says how it ended. */
 export const startUp = async (
   start: () => Promise<Running>,
-  isUp: (running: Running) => Promise<unknown>,
+  isUp: (running: Running) => boolean | Promise<boolean>,
 ): Promise<Running> => {
   const running = await start()
   try {
-    await isUp(running)
-    return running
+    await until('it comes up', () => running.hasEnded() || isUp(running), PATIENCE_MS)
+    if (!running.hasEnded()) return running
   } catch (error) {
     await running.stop()
     throw error
   }
-}
-
-/** Until it has read the graph so often from now on. */
-export const untilAsked = (running: Running, times: number): Promise<number> => {
-  const goal = running.asked() + times
-  return until('it reads the graph', () => running.asked() >= goal, PATIENCE_MS)
+  await running.stop()
+  throw new Error('it ended')
 }

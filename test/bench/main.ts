@@ -31,6 +31,9 @@ const obstacle = (): string | undefined => {
   return existsSync(DAEMON) ? undefined : `it needs ${DAEMON}: npm run build`
 }
 
+/** Sockets are planted on a tmpfs, as on a device: where they are on a disk, its file system would be measured. */
+const scratchParent = (): string => (existsSync('/dev/shm') ? '/dev/shm' : tmpdir())
+
 const machine = (load: string): Machine => ({
   kernel: release(),
   cpu: cpus()[0]?.model ?? 'unknown processor',
@@ -114,7 +117,7 @@ const runAll = async (
 const run = async (options: Options, undo: Undo): Promise<Report> => {
   const startedAt = new Date()
   const { settings } = options
-  const scratch = mkdtempSync(join(tmpdir(), 'pvx-bench-'))
+  const scratch = mkdtempSync(join(scratchParent(), 'pvx-bench-'))
   undo.add(() => rmSync(scratch, { recursive: true, force: true }))
   const generator = await openGenerator()
   const described = machine(generator.described)

@@ -3,7 +3,6 @@
  * figures need. Elsewhere `support/eventually.ts` will do.
  */
 import { lstatSync } from 'node:fs'
-import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 /** Rejects after `patienceMs`, in words. Resolves with the time it came true, as of `performance.now()`. */
@@ -22,38 +21,19 @@ export const until = async (
 
 export const exists = (path: string): boolean => lstatSync(path, { throwIfNoEntry: false }) !== undefined
 
-export const isConnectable = (path: string): Promise<boolean> =>
-  new Promise(resolve => {
-    const socket = connect(path)
-    const answer = (connectable: boolean) => () => {
-      socket.destroy()
-      resolve(connectable)
-    }
-    socket.once('connect', answer(true))
-    socket.once('error', answer(false))
-  })
-
-/** Until all are there. They come in order, mostly, so that few looks suffice. */
-export const untilAllExist = (paths: readonly string[], patienceMs: number): Promise<number> => {
+/** Asked again and again, says whether all are there. They come in order, mostly, so that few looks suffice. */
+export const areThere = (paths: readonly string[]): (() => boolean) => {
   let there = 0
-  return until(
-    `${paths.length} targets are there`,
-    () => {
-      while (there < paths.length && exists(paths[there] ?? '')) there += 1
-      return there === paths.length
-    },
-    patienceMs,
-  )
+  return () => {
+    while (there < paths.length && exists(paths[there] ?? '')) there += 1
+    return there === paths.length
+  }
 }
 
-export const untilNoneExists = (paths: readonly string[], patienceMs: number): Promise<number> => {
+export const areGone = (paths: readonly string[]): (() => boolean) => {
   let gone = 0
-  return until(
-    `${paths.length} targets are gone`,
-    () => {
-      while (gone < paths.length && !exists(paths[gone] ?? '')) gone += 1
-      return gone === paths.length
-    },
-    patienceMs,
-  )
+  return () => {
+    while (gone < paths.length && !exists(paths[gone] ?? '')) gone += 1
+    return gone === paths.length
+  }
 }

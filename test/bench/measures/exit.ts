@@ -2,27 +2,19 @@
  * How soon the end of a consumer is noticed: from the kill of its container's init to the cut of a connection through the
  * link that was planted in it. The client of that connection is on the host, so it does not end with the container.
  */
-import { once } from 'node:events'
-import { connect, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { type Container, startContainer } from '../../support/container.ts'
-import type { Entry } from '../../support/pv-ctrl.ts'
-import { hostEntry } from '../contenders.ts'
 import type { Bench, Measure } from '../contract.ts'
 import { NOTHING_TO_CLOSE } from '../contract.ts'
 import type { Running } from '../graph-daemon.ts'
+import { inContainers } from '../graph-entries.ts'
+import { opened } from '../probe.ts'
 import { median } from '../statistics.ts'
-import { untilAllExist } from '../until.ts'
+import { areThere, until } from '../until.ts'
 
 const KEY = 'noticed'
 const CONTAINERS = 3
-const TARGET = '/run/bench.sock'
 const PATIENCE_MS = 10_000
-
-const entryFor = (container: Container, provider: string): Entry => ({
-  ...hostEntry('exit', provider, TARGET),
-  consumer: container.name,
-  consumer_pid: container.pid,
-})
 
 /** Kill it; how long until its connection was cut, by an end or by a reset. */
 const cutAfter = async (container: Container, client: Socket): Promise<number> => {
@@ -46,15 +38,12 @@ const sample = async (running: Running, { scratch, provider }: Bench, name: stri
   const containers: Container[] = []
   try {
     for (let i = 0; i < CONTAINERS; i += 1) containers.push(await startContainer(`${name}-${i}`, scratch))
-    await running.serve(containers.map(container => entryFor(container, provider)))
-    const targets = containers.map(container => container.path(TARGET))
-    await untilAllExist(targets, PATIENCE_MS)
+    const { entries, targets } = inContainers(containers, provider, 1)
+    await running.serve(entries)
+    await until('its targets are there', areThere(targets), PATIENCE_MS)
     const took: number[] = []
-    for (const container of containers) {
-      const client = connect(container.path(TARGET))
-      client.write(Buffer.from('E\0\0\0\0\0\0\0x'))
-      await once(client, 'data')
-      took.push(await cutAfter(container, client))
+    for (const [i, container] of containers.entries()) {
+      took.push(await cutAfter(container, await opened(targets[i] ?? '')))
     }
     return median(took)
   } finally {

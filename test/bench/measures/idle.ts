@@ -3,12 +3,11 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Measure, NOTHING_TO_CLOSE } from '../contract.ts'
 import { startUp } from '../graph-daemon.ts'
+import { onTheHost } from '../graph-entries.ts'
 import { cpuMs } from '../processes.ts'
-import { untilAllExist } from '../until.ts'
-import { onTheHost } from './links.ts'
+import { areThere } from '../until.ts'
 
 const LINKS = 100
-const PATIENCE_MS = 30_000
 const KEY = 'idle'
 
 const times = (quick: boolean) => (quick ? { settleMs: 500, forMs: 2000 } : { settleMs: 3000, forMs: 15_000 })
@@ -35,10 +34,7 @@ export const idle: Measure = {
           role: daemon.role,
           sample: async () => {
             const { entries, targets } = onTheHost(join(scratch, `idle-${daemon.role}`), provider, LINKS)
-            const running = await startUp(
-              () => daemon.start(entries),
-              () => untilAllExist(targets, PATIENCE_MS),
-            )
+            const running = await startUp(() => daemon.start(entries), areThere(targets))
             try {
               const { settleMs, forMs } = times(settings.quick)
               await sleep(settleMs)

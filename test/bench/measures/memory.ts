@@ -1,14 +1,14 @@
 /** Memory of a daemon's own: with nothing to do, with many links and connections, and after it has moved much. */
-import { once } from 'node:events'
-import { connect, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Bench, Figure, Measure, Sample } from '../contract.ts'
 import { NOTHING_TO_CLOSE } from '../contract.ts'
-import { type GraphDaemon, startUp, untilAsked } from '../graph-daemon.ts'
+import { type GraphDaemon, startUp } from '../graph-daemon.ts'
+import { onTheHost } from '../graph-entries.ts'
+import { opened } from '../probe.ts'
 import { anonymousBytes } from '../processes.ts'
-import { untilAllExist } from '../until.ts'
-import { onTheHost } from './links.ts'
+import { areThere, until } from '../until.ts'
 
 const LINKS = 100
 const CONNECTIONS = 500
@@ -34,23 +34,12 @@ const FIGURES: readonly Figure[] = [
   },
 ]
 
-/** A connection that has reached the provider: a byte came back. */
-const opened = async (target: string): Promise<Socket> => {
-  const socket = connect(target)
-  socket.write(Buffer.from('E\0\0\0\0\0\0\0x'))
-  await Promise.race([
-    once(socket, 'data'),
-    once(socket, 'end').then(() => Promise.reject(new Error('a connection was closed early'))),
-  ])
-  return socket
-}
-
 const sample = async (daemon: GraphDaemon, bench: Bench): Promise<Sample> => {
   const { entries, targets } = onTheHost(join(bench.scratch, `memory-${daemon.role}`), bench.provider, LINKS)
   const running = await startUp(
     () => daemon.start([]),
-    // Twice: the first answer has been dealt with.
-    started => untilAsked(started, 2),
+    // Asked again: the first answer has been dealt with.
+    ({ asked }) => asked() > 1,
   )
   const megabytes = async (): Promise<number> => {
     await sleep(SETTLE_MS)
@@ -60,7 +49,7 @@ const sample = async (daemon: GraphDaemon, bench: Bench): Promise<Sample> => {
   try {
     const bare = await megabytes()
     await running.serve(entries)
-    await untilAllExist(targets, PATIENCE_MS)
+    await until('100 targets are there', areThere(targets), PATIENCE_MS)
     for (let i = 0; i < CONNECTIONS; i += 1) sockets.push(await opened(targets[i % LINKS] ?? ''))
     const open = await megabytes()
     for (const socket of sockets) socket.destroy()

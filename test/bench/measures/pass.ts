@@ -6,14 +6,13 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Bench, Measure } from '../contract.ts'
 import { NOTHING_TO_CLOSE } from '../contract.ts'
-import { type GraphDaemon, startUp, untilAsked } from '../graph-daemon.ts'
+import { type GraphDaemon, startUp } from '../graph-daemon.ts'
+import { onTheHost } from '../graph-entries.ts'
 import { cpuMs } from '../processes.ts'
-import { untilAllExist } from '../until.ts'
-import { onTheHost } from './links.ts'
+import { areThere } from '../until.ts'
 
 const LINKS = 1000
 const INTERVAL_MS = 50
-const PATIENCE_MS = 30_000
 
 /** How long passes run before they are counted, and how long they are: at least one look at whole paths is in it. */
 const times = (quick: boolean) =>
@@ -23,12 +22,10 @@ const times = (quick: boolean) =>
 const costOfAPass = async (daemon: GraphDaemon, bench: Bench, count: number): Promise<number> => {
   const { settleMs, forMs, idleMs } = times(bench.settings.quick)
   const { entries, targets } = onTheHost(join(bench.scratch, 'pass'), bench.provider, count)
+  const there = areThere(targets)
   const running = await startUp(
     () => daemon.start(entries, INTERVAL_MS),
-    async started => {
-      await untilAllExist(targets, PATIENCE_MS)
-      await untilAsked(started, 2)
-    },
+    ({ asked }) => there() && asked() > 1,
   )
   try {
     await sleep(settleMs)

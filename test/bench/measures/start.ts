@@ -2,10 +2,11 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import { hostEntry } from '../contenders.ts'
 import { type Bench, type Lane, type Measure, NOTHING_TO_CLOSE } from '../contract.ts'
 import type { GraphDaemon } from '../graph-daemon.ts'
-import { exists, isConnectable, until } from '../until.ts'
+import { hostEntry } from '../graph-entries.ts'
+import { isConnectable } from '../probe.ts'
+import { exists, until } from '../until.ts'
 
 const KEY = 'start'
 const PATIENCE_MS = 10_000
