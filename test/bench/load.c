@@ -395,10 +395,14 @@ static struct window measure(struct worker *workers, long count, void *(*run)(vo
 		if (pthread_create(&workers[i].thread, NULL, run, &workers[i]) != 0)
 			die_saying("pthread_create failed");
 	usleep((useconds_t)warm_ms * 1000);
-	uint64_t began = now_ns(), before = done_by(workers, count);
+	uint64_t began = now_ns(), before = done_by(workers, count), ended, after;
 	atomic_store(&counting, 1);
-	usleep((useconds_t)for_ms * 1000);
-	uint64_t ended = now_ns(), after = done_by(workers, count);
+	/* On a machine that is busy elsewhere, nothing may have been done yet: that is no rate. */
+	do {
+		usleep((useconds_t)for_ms * 1000);
+		ended = now_ns();
+		after = done_by(workers, count);
+	} while (after == before);
 	atomic_store(&counting, 0);
 	atomic_store(&stopped, 1);
 	for (long i = 0; i < count; i++)

@@ -9,6 +9,7 @@ import { compiledGenerator, type Generator, nodeGenerator } from './generator.ts
 
 const WINDOW = { warmMs: 5, forMs: 30 }
 const BULK = { connections: 3, writeBytes: 4096, descriptorEvery: 0 }
+const ONE = { ...BULK, connections: 1 }
 const TRIPS = { connections: 3, bytes: 64 }
 
 let scratch = ''
@@ -71,15 +72,16 @@ const relayTo = async (
   }
 }
 
-/** Apply it once, to a chunk far enough into the stream that it holds checked bytes. */
+/** Apply it once, to the first checked bytes of the only connection there is: behind its head of 8 bytes. */
 const onceTo = (change: (chunk: Buffer) => Buffer): ((chunk: Buffer) => Buffer) => {
   let seen = 0
   let done = false
   return chunk => {
+    const head = Math.max(0, 8 - seen)
     seen += chunk.length
-    if (done || seen < 10_000 || chunk.length < 600) return chunk
+    if (done || chunk.length < head + 600) return chunk
     done = true
-    return change(chunk)
+    return Buffer.concat([chunk.subarray(0, head), change(chunk.subarray(head))])
   }
 }
 
@@ -88,7 +90,7 @@ const everyVerbWorks = async (client: Generator, provider: Generator): Promise<v
     const bulk = await client.bulk(socket, BULK, WINDOW)
     assert.ok(bulk.bytesPerSecond > 0)
     const trip = await client.trip(socket, TRIPS, WINDOW)
-    assert.ok(trip.perSecond > 0 && trip.medianUs > 0 && trip.p99Us >= trip.medianUs)
+    assert.ok(trip.perSecond > 0 && trip.p99Us >= trip.medianUs)
     assert.ok((await client.connect(socket, WINDOW)) > 0)
   })
 }
@@ -179,7 +181,7 @@ describe('the load notices', () => {
     test(`${wrong}, in Node`, async () => {
       await provided(nodeGenerator(), socket =>
         relayTo(socket, onceTo(change), relay =>
-          assert.rejects(nodeGenerator().bulk(relay, BULK, WINDOW), complaint),
+          assert.rejects(nodeGenerator().bulk(relay, ONE, WINDOW), complaint),
         ),
       )
     })
@@ -188,7 +190,7 @@ describe('the load notices', () => {
       if (!hasCompiler(t) || compiled === undefined) return
       const { bulk } = compiled
       await provided(compiled, socket =>
-        relayTo(socket, onceTo(change), relay => assert.rejects(bulk(relay, BULK, WINDOW), complaint)),
+        relayTo(socket, onceTo(change), relay => assert.rejects(bulk(relay, ONE, WINDOW), complaint)),
       )
     })
   }

@@ -163,8 +163,12 @@ const measure = async (workers: readonly Worker[], warmMs: number, forMs: number
   const began = performance.now()
   const before = sum(workers)
   counting = true
-  await sleep(forMs)
-  const done = sum(workers) - before
+  let done = 0
+  // On a machine that is busy elsewhere, nothing may have been done yet: that is no rate.
+  while (done === 0) {
+    await sleep(forMs)
+    done = sum(workers) - before
+  }
   const seconds = (performance.now() - began) / 1000
   counting = false
   stopped = true
