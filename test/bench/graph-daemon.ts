@@ -27,8 +27,6 @@ export interface Running {
   /** Say this from now on. Resolves when it was said, with the time. */
   readonly serve: (graph: readonly Entry[]) => Promise<number>
   readonly asked: () => number
-  /** Leave whoever asks without an answer while `body` runs. */
-  readonly silently: <A>(body: () => Promise<A>) => Promise<A>
   readonly hasEnded: () => boolean
   /** Rejects, with the end of its log, if it had ended before. */
   readonly stop: () => Promise<void>
@@ -57,26 +55,21 @@ const startIn = async (
   let firstAnsweredAt: number | undefined
   let said: ((at: number) => void)[] = []
   let body = ''
-  const answer = (): void =>
-    ctrl.answer(response => {
-      const heard = said
-      said = []
-      response.writeHead(200, {
-        'content-type': 'application/json',
-        'content-length': Buffer.byteLength(body),
-      })
-      response.end(body, () => {
-        const now = performance.now()
-        firstAnsweredAt ??= now
-        for (const tell of heard) tell(now)
-      })
+  ctrl.answer(response => {
+    const heard = said
+    said = []
+    response.writeHead(200, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) })
+    response.end(body, () => {
+      const now = performance.now()
+      firstAnsweredAt ??= now
+      for (const tell of heard) tell(now)
     })
+  })
   const serve = (next: readonly Entry[]): Promise<number> => {
     body = JSON.stringify(next)
     return new Promise(resolve => said.push(resolve))
   }
   void serve(graph)
-  answer()
   await ctrl.listen()
 
   const log = join(folder, 'log')
@@ -94,16 +87,6 @@ const startIn = async (
     serve,
     asked: () => ctrl.asked(),
     hasEnded: () => hasEnded(child),
-    silently: async run => {
-      const held: (() => void)[] = []
-      ctrl.answer(response => held.push(() => response.destroy()))
-      try {
-        return await run()
-      } finally {
-        answer()
-        for (const drop of held) drop()
-      }
-    },
     stop: async () => {
       const early = hasEnded(child)
       child.kill('SIGTERM')
