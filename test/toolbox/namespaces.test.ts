@@ -1,7 +1,7 @@
 /** Planting in, and reaching into, a mount namespace that is not ours. */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { existsSync, readlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import type { LinkBuilder } from '../support/builders.ts'
@@ -102,6 +102,21 @@ elsewhere(
     await bench.host.toolboxFor(link.build()).withdraw(first)()
     const second = must(await inject(bench, link))
     assert.deepEqual(second.planted.directoriesMade, [OWN])
+  },
+)
+
+elsewhere(
+  'directories are made, and removed, on an overlay that cannot rename them',
+  // Nothing on a ramfs has extended attributes, which is where an overlay would note that a directory has moved.
+  `mkdir -p /tmp/lower/opt /tmp/upper ${OWN}; mount -t ramfs upper /tmp/upper; mkdir /tmp/upper/delta /tmp/upper/work
+  mount -t overlay -o lowerdir=/tmp/lower,upperdir=/tmp/upper/delta,workdir=/tmp/upper/work own ${OWN}`,
+  async (bench, sandbox) => {
+    const link = bench.link.running(sandbox.pid).at(`${OWN}/opt/made/by us/api.sock`)
+    const mediation = must(await inject(bench, link))
+    assert.deepEqual(mediation.planted.directoriesMade, [`${OWN}/opt/made`, `${OWN}/opt/made/by us`])
+    assert.equal(bench.host.observe([mediation.id], true).size, 0)
+    await bench.host.toolboxFor(link.build()).withdraw(mediation)()
+    assert.deepEqual(readdirSync(`/proc/${sandbox.pid}/root${OWN}/opt`), [])
   },
 )
 
