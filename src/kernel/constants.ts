@@ -75,6 +75,10 @@ export const S_IFDIR = 0o040000
 export const S_IFCHR = 0o020000
 export const S_IFIFO = 0o010000
 
+export const PR_GET_SECUREBITS = 27
+export const PR_SET_SECUREBITS = 28
+export const SECBIT_NO_SETUID_FIXUP = 1 << 2
+
 export const CLONE_FS = 0x200
 export const CLONE_NEWNS = 0x20000
 export const CLONE_NEWUTS = 0x04000000

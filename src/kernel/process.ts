@@ -127,22 +127,32 @@ export const openProcess = (pid: Pid): E.Either<SyscallError, ProcessHandle> => 
   })
 }
 
-/** Whether a process has our own root directory and mount namespace. */
-export const seesTheHost = ({ root, mountNamespace }: ProcessHandle): boolean => {
-  if (mountNamespace === undefined) return true
-  const ownRoot = openDirectory('/')
-  const ownNamespace = openForReading('/proc/self/ns/mnt')
-  const same =
-    E.isRight(ownRoot) &&
-    E.isRight(ownNamespace) &&
-    isSame(root, ownRoot.right) &&
-    isSame(mountNamespace, ownNamespace.right)
-  if (E.isRight(ownRoot)) ownRoot.right.close()
-  if (E.isRight(ownNamespace)) ownNamespace.right.close()
-  return same
+/** Whether a held process's root directory and mount namespace are the ones at these paths; `undefined`: no telling. */
+const isAt = (handle: ProcessHandle, rootPath: string, namespacePath: string): boolean | undefined => {
+  if (handle.mountNamespace === undefined) return undefined
+  const root = openDirectory(rootPath)
+  const namespace = openForReading(namespacePath)
+  const known = E.isRight(root) && E.isRight(namespace)
+  const same = known && isSame(handle.root, root.right) && isSame(handle.mountNamespace, namespace.right)
+  if (E.isRight(root)) root.right.close()
+  if (E.isRight(namespace)) namespace.right.close()
+  return known ? same : undefined
 }
 
 const isSame = (a: OwnedFd, b: OwnedFd): boolean => {
-  const [first, second] = [statusOf(a.borrowed, 'process'), statusOf(b.borrowed, 'daemon')]
+  const [first, second] = [statusOf(a.borrowed, 'held'), statusOf(b.borrowed, 'now')]
   return E.isRight(first) && E.isRight(second) && sameFile(first.right, second.right)
 }
+
+/** Whether a process has our own root directory and mount namespace. */
+export const seesTheHost = (handle: ProcessHandle): boolean =>
+  handle.mountNamespace === undefined || isAt(handle, '/', '/proc/self/ns/mnt') === true
+
+/**
+ * Whether a process has changed its root directory or mount namespace since it was held. A container that is still
+ * being set up has the host's root until it pivots.
+ */
+export const hasMoved = (pid: Pid, handle: ProcessHandle): boolean =>
+  isAt(handle, `/proc/${pid}/root`, `/proc/${pid}/ns/mnt`) === false &&
+  handle.pidfd !== undefined &&
+  !hasExited(handle.pidfd.borrowed)

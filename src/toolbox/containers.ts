@@ -1,11 +1,19 @@
 /**
  * The containers of the graph, each held by its init process: one pidfd, one root and one mount namespace, however
- * many links use them. A number whose process has ended is opened anew, so that its next owner is never taken for it.
+ * many links use them. A number whose process has ended is opened anew, so that its next owner is never taken for it;
+ * so is a process that has changed its root, as one does that the graph names before it is set up.
  */
 import { E } from '../fp.ts'
 import { Readiness } from '../kernel/epoll.ts'
 import { type MountWatch, watchMounts } from '../kernel/mount-table.ts'
-import { closeProcess, openHost, openProcess, type ProcessHandle, seesTheHost } from '../kernel/process.ts'
+import {
+  closeProcess,
+  hasMoved,
+  openHost,
+  openProcess,
+  type ProcessHandle,
+  seesTheHost,
+} from '../kernel/process.ts'
 import type { InjectError, SyscallError } from '../model/errors.ts'
 import { HOST, type Pid } from '../model/identity.ts'
 import type { Reactor, Watch } from '../reactor/contract.ts'
@@ -17,6 +25,8 @@ export class Container {
   users = 0
   followed = false
   exited = false
+  /** It has another root by now: whatever was planted is where its processes no longer are. */
+  moved = false
   watch: Watch | undefined
   mounts: MountWatch | undefined
 
@@ -32,7 +42,7 @@ export interface Containers {
   /** From now on, report when the container's mounts change: something is planted in it. */
   watchMounts(container: Container): void
   release(container: Container): void
-  /** Watch exactly these for their end. */
+  /** Watch exactly these for their end, and hold anew those that have moved. */
   follow(pids: ReadonlySet<Pid>): void
   close(): void
 }
@@ -111,7 +121,9 @@ export const createContainers = ({
     },
     follow: pids => {
       for (const container of [...current.values()]) {
-        container.followed = pids.has(container.pid)
+        container.moved = hasMoved(container.pid, container.handle)
+        if (container.moved) current.delete(container.pid)
+        container.followed = pids.has(container.pid) && !container.moved
         dispose(container)
       }
       for (const pid of pids) {

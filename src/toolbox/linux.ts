@@ -310,6 +310,7 @@ export const createLinuxToolbox = ({
 
   const lossOf = (live: Live, deep: boolean): Loss | undefined => {
     if (live.container.exited) return 'consumer-exited'
+    if (live.container.moved) return 'target-lost'
     if (!nameIsOurs(live.plant) || (deep && !pathIsOurs(live.plant, live.container))) return 'target-lost'
     return kindIsStale(live) ? 'target-lost' : undefined
   }

@@ -151,7 +151,7 @@ const bindAndRename = (
   directory: BorrowedFd,
   how: 'keep' | 'replace',
 ): E.Either<SyscallError, Bound> => {
-  const { subject, kind, scribe, target } = request
+  const { subject, kind, scribe, target, container } = request
   const socket = openSocket(kind, subject)
   if (E.isLeft(socket)) return socket
   // On the listener, so that what is sent before the accept carries credentials too.
@@ -168,7 +168,10 @@ const bindAndRename = (
   const listening = listenAs(socket.right, directory, temporary, request)
   if (E.isLeft(listening)) return give(listening.left)
   scribe.made(trace, listening.right)
-  const renamed = rename(directory, temporary, nameOf(target), how, subject)
+  // A rename creates a name too, and is refused like one (EOVERFLOW).
+  const renamed = creatingAs(container.handle.owner, () =>
+    rename(directory, temporary, nameOf(target), how, subject),
+  )
   if (E.isLeft(renamed)) return give(renamed.left)
   return E.right({ socket: socket.right, status: listening.right, gone })
 }

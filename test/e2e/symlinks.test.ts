@@ -212,7 +212,8 @@ scenario('a file put in the place of a planted socket is left when the link goes
   const { app, entry, link } = await unconnectedPair(world)
   world.ctrl.serve([entry])
   await world.daemon.reaches(link, 'mediating')
-  await app.exec('sh', '-c', `rm ${TARGET}; echo mine >${TARGET}`)
+  // In one step: what is removed first may be planted again meanwhile.
+  await app.exec('sh', '-c', `echo mine >/run/mine; mv -f /run/mine ${TARGET}`)
   await eventually('that is noticed', () => !world.daemon.isIn(link, 'mediating'))
   world.ctrl.serve([])
   await world.daemon.reaches(link, 'released')

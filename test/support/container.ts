@@ -1,13 +1,17 @@
 /**
  * Real containers for the tests: own mount, pid, uts and ipc namespaces, a root of their own, the host's tree out of
- * sight. Made with util-linux so that nothing under test takes part in it. Whoever starts one kills it.
+ * sight. Made with util-linux so that nothing under test takes part in it, or with LXC where a run asks for that
+ * (`CONTAINERS`). Whoever starts one kills it.
  */
-import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
-import { once } from 'node:events'
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { text } from 'node:stream/consumers'
+import { hasEnded, runToEnd, untilEnded } from './child.ts'
 import { eventually } from './eventually.ts'
+import { startLxcContainer } from './lxc.ts'
+import { CONTAINERS } from './requirements.ts'
+
+export { untilEnded }
 
 const SUPPORT = resolve('test/support')
 
@@ -47,24 +51,6 @@ const childOf = (pid: number): number | undefined => {
     if (first !== undefined && first !== '') return Number(first)
   }
   return undefined
-}
-
-const hasEnded = (child: ChildProcess): boolean => child.exitCode !== null || child.signalCode !== null
-
-export const untilEnded = async (child: ChildProcess): Promise<void> => {
-  if (!hasEnded(child)) await once(child, 'exit')
-}
-
-const runToEnd = async (
-  child: ChildProcessWithoutNullStreams,
-  command: readonly string[],
-): Promise<string> => {
-  child.stdin.end()
-  const [output, complaints] = await Promise.all([text(child.stdout), text(child.stderr), untilEnded(child)])
-  if (child.exitCode !== 0) {
-    throw new Error(`${command.join(' ')}: exit ${child.exitCode ?? child.signalCode}: ${complaints}`)
-  }
-  return output
 }
 
 const argument = (command: readonly string[]): [string, string[]] => {
@@ -116,6 +102,7 @@ export const startContainer = async (
   scratch: string,
   options: ContainerOptions = {},
 ): Promise<Container> => {
+  if (CONTAINERS === 'lxc') return startLxcContainer(name, scratch, options)
   const style = options.style ?? 'pivot'
   const mode = options.disk !== undefined ? 'disk' : options.sealed === true ? 'sealed' : 'memory'
   const root = options.disk ?? join(scratch, `${name}.root`)

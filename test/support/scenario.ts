@@ -12,6 +12,7 @@ import { type TestContext, test } from 'node:test'
 import { type Container, type ContainerOptions, HOST, type Place, startContainer } from './container.ts'
 import { type Daemon, type DaemonOptions, INTERVAL_MS, startDaemon } from './daemon.ts'
 import { eventually } from './eventually.ts'
+import { BeyondLxc } from './lxc-config.ts'
 import { type Kind, type Peer, type Service, type Serving, startPeer } from './peer.ts'
 import { type Entry, type PvCtrl, pvCtrlAt } from './pv-ctrl.ts'
 import { canRunHere } from './requirements.ts'
@@ -19,6 +20,8 @@ import { canRunHere } from './requirements.ts'
 export interface ScenarioOptions extends Omit<DaemonOptions, 'pvCtrl' | 'logFile'> {
   /** `later`: the test calls `ctrl.listen()` itself. */
   readonly pvCtrl?: 'now' | 'later'
+  /** It makes containers with LXC itself, whatever makes the others. */
+  readonly withLxc?: true
   readonly timeoutMs?: number
 }
 
@@ -129,6 +132,10 @@ const run = async (
       assert.deepEqual(daemon.oddities(), [])
     }
   } catch (failure) {
+    if (failure instanceof BeyondLxc) {
+      t.skip(failure.message)
+      return
+    }
     t.diagnostic(`the daemon's last words:\n${daemon.lastWords()}`)
     throw failure
   } finally {
@@ -148,7 +155,7 @@ export const scenario = (
   options: ScenarioOptions = {},
 ): void => {
   test(name, { timeout: options.timeoutMs ?? 60_000 }, async t => {
-    if (canRunHere(t)) await run(options, t, body)
+    if (canRunHere(t, options.withLxc)) await run(options, t, body)
   })
 }
 
