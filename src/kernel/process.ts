@@ -1,6 +1,6 @@
 /**
- * A process, held so that its number cannot come to mean another one: a pidfd, and the root directory and mount
- * namespace it had while the pidfd was alive.
+ * A process, held so that its number cannot come to mean another one: a pidfd, and the root directory and namespaces it
+ * had while the pidfd was alive.
  */
 import { readFileSync } from 'node:fs'
 import { E } from '../fp.ts'
@@ -34,6 +34,13 @@ export interface RootOwner {
   readonly gid: number
 }
 
+/** A network namespace that is not ours: where abstract names of sockets live. */
+export interface NetworkNamespace {
+  readonly fd: OwnedFd
+  /** The inode number by which `/proc/PID/ns/net` tells namespaces apart (namespaces(7)). */
+  readonly id: string
+}
+
 export interface ProcessHandle {
   /** Absent for the host, which does not exit. */
   readonly pidfd: OwnedFd | undefined
@@ -41,6 +48,8 @@ export interface ProcessHandle {
   readonly root: OwnedFd
   /** Absent for the host, which is where we are. */
   readonly mountNamespace: OwnedFd | undefined
+  /** Absent where it is our own, as for the host and for a container that shares the host's network. */
+  readonly network: NetworkNamespace | undefined
   readonly owner: RootOwner
 }
 
@@ -68,12 +77,39 @@ export const closeProcess = (handle: ProcessHandle): void => {
   handle.pidfd?.close()
   handle.root.close()
   handle.mountNamespace?.close()
+  handle.network?.fd.close()
 }
 
 export const openHost = (): E.Either<SyscallError, ProcessHandle> => {
   const root = openDirectory('/')
   if (E.isLeft(root)) return root
-  return E.right({ pidfd: undefined, root: root.right, mountNamespace: undefined, owner: { uid: 0, gid: 0 } })
+  return E.right({
+    pidfd: undefined,
+    root: root.right,
+    mountNamespace: undefined,
+    network: undefined,
+    owner: { uid: 0, gid: 0 },
+  })
+}
+
+/** The network namespace of a process, unless it is ours. A kernel built without them has none to tell (ENOENT). */
+const networkOf = (pid: Pid): E.Either<SyscallError, NetworkNamespace | undefined> => {
+  const own = networkAt('/proc/self/ns/net')
+  if (E.isLeft(own)) return own.left.errno === 'ENOENT' ? E.right(undefined) : own
+  own.right.fd.close()
+  const theirs = networkAt(`/proc/${pid}/ns/net`)
+  if (E.isLeft(theirs) || theirs.right.id !== own.right.id) return theirs
+  theirs.right.fd.close()
+  return E.right(undefined)
+}
+
+const networkAt = (path: string): E.Either<SyscallError, NetworkNamespace> => {
+  const fd = openForReading(path)
+  if (E.isLeft(fd)) return fd
+  const status = statusOf(fd.right.borrowed, path)
+  if (E.isRight(status)) return E.right({ fd: fd.right, id: status.right.inode })
+  fd.right.close()
+  return status
 }
 
 /**
@@ -85,8 +121,10 @@ export const openProcess = (pid: Pid): E.Either<SyscallError, ProcessHandle> => 
   if (E.isLeft(pidfd)) return pidfd
   const opened: OwnedFd[] = [pidfd.right]
   const give = (error: SyscallError): E.Either<SyscallError, never> => {
+    // Whatever a dying process answers (EACCES is among it), gone is what it is.
+    const gone = hasExited(pidfd.right.borrowed)
     for (const fd of opened) fd.close()
-    return E.left(error)
+    return E.left(gone ? syscallError('pidfd_open', 'ESRCH', `process ${pid}`) : error)
   }
   const root = openDirectory(`/proc/${pid}/root`)
   if (E.isLeft(root)) return give(root.left)
@@ -94,6 +132,9 @@ export const openProcess = (pid: Pid): E.Either<SyscallError, ProcessHandle> => 
   const mountNamespace = openForReading(`/proc/${pid}/ns/mnt`)
   if (E.isLeft(mountNamespace)) return give(mountNamespace.left)
   opened.push(mountNamespace.right)
+  const network = networkOf(pid)
+  if (E.isLeft(network)) return give(network.left)
+  if (network.right !== undefined) opened.push(network.right.fd)
   const owner = rootOwnerOf(pid)
   if (E.isLeft(owner)) return give(owner.left)
   if (hasExited(pidfd.right.borrowed)) return give(syscallError('pidfd_open', 'ESRCH', `process ${pid}`))
@@ -101,6 +142,7 @@ export const openProcess = (pid: Pid): E.Either<SyscallError, ProcessHandle> => 
     pidfd: pidfd.right,
     root: root.right,
     mountNamespace: mountNamespace.right,
+    network: network.right,
     owner: owner.right,
   })
 }

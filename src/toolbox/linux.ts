@@ -1,10 +1,11 @@
 /** The real toolbox: sockets planted in real containers, their connections run by the data plane. */
 import { E, type TE } from '../fp.ts'
 import { PipePool } from '../kernel/splice.ts'
+import { isAbstract } from '../model/address.ts'
 import type { InjectError } from '../model/errors.ts'
 import type { Pid } from '../model/identity.ts'
 import type { Limits } from '../model/limits.ts'
-import type { Link } from '../model/link.ts'
+import { keyOf, type Link } from '../model/link.ts'
 import type { Counters, Mediation, MediationId, TeardownReport } from '../model/mediation.ts'
 import type { Reactor } from '../reactor/contract.ts'
 import type { Connection } from '../relay/connection.ts'
@@ -25,8 +26,11 @@ import type {
   ToolboxHost,
 } from './contract.ts'
 import { createDirectories } from './directories.ts'
-import { nameIsOurs, type Plant, pathIsOurs, plantSocket, unplant } from './plant.ts'
-import { detectKind, ProviderDialer } from './provider.ts'
+import type { Plant, PlantRequest } from './plant.ts'
+import { abstractPlace, plantAbstract } from './plant-abstract.ts'
+import { plantPath } from './plant-path.ts'
+import { ProviderDialer } from './provider.ts'
+import { detectKind } from './provider-socket.ts'
 
 /** Empty splice pipes that are kept for the next large read; each costs two descriptors. */
 const IDLE_PIPES = 16
@@ -62,13 +66,6 @@ export interface LinuxToolboxOptions {
 
 const ofLink = (link: Link): string => `consumer ${link.consumer}, ${link.target}`
 
-const abstractAddress = (field: string, value: string): InjectError => ({
-  _tag: 'AddressInvalid',
-  field,
-  value,
-  reason: 'abstract sockets are not carried by this version',
-})
-
 export const createLinuxToolbox = ({ reactor, limits, log, logFor }: LinuxToolboxOptions): ToolboxHost => {
   const plane: DataPlane = {
     reactor,
@@ -78,8 +75,10 @@ export const createLinuxToolbox = ({ reactor, limits, log, logFor }: LinuxToolbo
   }
   const directories = createDirectories()
   const alive = new Map<MediationId, Live>()
-  /** By device and inode: whose socket a name is. */
-  const byNode = new Map<string, Live>()
+  /** Whose socket it is that is found at a place. */
+  const byPlace = new Map<string, Live>()
+  /** Links of which it was said that the whole host can connect to their target. */
+  const saidOpenToHost = new Set<string>()
   let tell: (why: Attention) => void = () => undefined
   let draining = false
   let nextId = 1
@@ -90,9 +89,6 @@ export const createLinuxToolbox = ({ reactor, limits, log, logFor }: LinuxToolbo
     onMountsChanged: pid => tell({ _tag: 'MountsChanged', pid }),
     onNoContainer: pid => log.warn({ containerPid: pid }, 'a process of the graph is not in a container'),
   })
-
-  const nodeKey = (node: { readonly device: string; readonly inode: string }): string =>
-    `${node.device}/${node.inode}`
 
   const mediationOf = (live: Live): Mediation => ({
     id: live.id,
@@ -119,8 +115,8 @@ export const createLinuxToolbox = ({ reactor, limits, log, logFor }: LinuxToolbo
   }
 
   const unplantLive = (live: Live): readonly string[] => {
-    if (byNode.get(nodeKey(live.plant.status)) === live) byNode.delete(nodeKey(live.plant.status))
-    const left = unplant(live.plant, directories)
+    if (byPlace.get(live.plant.place) === live) byPlace.delete(live.plant.place)
+    const left = live.plant.unplant()
     containers.release(live.container)
     return left
   }
@@ -180,8 +176,40 @@ export const createLinuxToolbox = ({ reactor, limits, log, logFor }: LinuxToolbo
       leaving: false,
     }
     alive.set(id, live)
-    byNode.set(nodeKey(plant.status), live)
+    byPlace.set(plant.place, live)
     return live
+  }
+
+  const plantSocket = (request: PlantRequest): E.Either<InjectError, Plant> =>
+    isAbstract(request.target) ? plantAbstract(request) : plantPath(request, directories)
+
+  /** Nobody but us can take an abstract name from its listener: where it would be planted, it is. */
+  const stays = (kept: Live, target: string, kind: SocketKind, container: Container): boolean =>
+    isAbstract(target) && kept.plant.place === abstractPlace(container, kind, target)
+
+  /** The same socket, for a link or a provider that changed. */
+  const refreshed = (live: Live, link: Link, request: SocketRequest, kindAssumed: boolean): Live => {
+    const updated: Live = {
+      ...live,
+      link,
+      request,
+      lastRunning: request.provider.pid ?? live.lastRunning,
+      kindAssumed,
+      kindMismatch: false,
+    }
+    alive.set(live.id, updated)
+    byPlace.set(live.plant.place, updated)
+    return updated
+  }
+
+  /** A path is seen by its container alone; an abstract name, by all that share the network namespace. */
+  const warnIfOpenToHost = ({ container, link, plant }: Live, log: LinkLog): void => {
+    if (container.handle.network !== undefined || saidOpenToHost.has(keyOf(link))) return
+    saidOpenToHost.add(keyOf(link))
+    log.warn(
+      { target: plant.planted.target },
+      'the whole host can connect: an abstract name in its network namespace',
+    )
   }
 
   const inject = (
@@ -190,37 +218,37 @@ export const createLinuxToolbox = ({ reactor, limits, log, logFor }: LinuxToolbo
     request: SocketRequest,
     keptMediation: Mediation | undefined,
   ): E.Either<InjectError, Mediation> => {
-    if (request.target.startsWith('@')) return E.left(abstractAddress('target', request.target))
-    if (request.provider.socket.startsWith('@'))
-      return E.left(abstractAddress('socket', request.provider.socket))
     if (link.consumer_pid === null) return E.left({ _tag: 'PeerNotRunning', peer: 'consumer' })
     const kept = keptMediation === undefined ? undefined : alive.get(keptMediation.id)
     const kind = kindFor(request, kept)
     if (E.isLeft(kind)) return kind
     const container = containers.acquire(link.consumer_pid)
     if (E.isLeft(container)) return E.left(peerError('consumer', link.consumer_pid, container.left))
-    const plant = plantSocket(
-      {
-        container: container.right,
-        target: request.target,
-        kind: kind.right.kind,
-        backlog: limits.listenBacklog,
-        subject: ofLink(link),
-        ours: found => {
-          const owner = byNode.get(nodeKey(found))
-          if (owner === undefined) return 'not-ours'
-          return owner.id === kept?.id || owner.leaving ? 'replace' : 'busy'
-        },
+    if (kept !== undefined && stays(kept, request.target, kind.right.kind, container.right)) {
+      containers.release(container.right)
+      kept.dialer.retarget(request.provider)
+      return E.right(mediationOf(refreshed(kept, link, request, kind.right.assumed)))
+    }
+    const plant = plantSocket({
+      container: container.right,
+      target: request.target,
+      kind: kind.right.kind,
+      backlog: limits.listenBacklog,
+      subject: ofLink(link),
+      ours: place => {
+        const owner = byPlace.get(place)
+        if (owner === undefined) return 'not-ours'
+        return owner.id === kept?.id || owner.leaving ? 'replace' : 'busy'
       },
-      directories,
-    )
+    })
     if (E.isLeft(plant)) {
       containers.release(container.right)
       return plant
     }
     const live = start(link, request, container.right, plant.right, kind.right, log, kept)
     if (kept !== undefined) supersede(kept)
-    containers.watchMounts(container.right)
+    if (isAbstract(request.target)) warnIfOpenToHost(live, log)
+    else containers.watchMounts(container.right)
     live.dialer.retarget(request.provider)
     return E.right(mediationOf(live))
   }
@@ -244,17 +272,7 @@ export const createLinuxToolbox = ({ reactor, limits, log, logFor }: LinuxToolbo
     live.dialer.retarget(provider)
     const found = live.request.kind === 'detected' ? detectKind(containers, provider) : live.traffic.kind
     if (found !== 'unknown' && found !== live.traffic.kind) return inject(link, log, request, mediation)
-    const updated: Live = {
-      ...live,
-      link,
-      request,
-      lastRunning: provider.pid ?? live.lastRunning,
-      kindAssumed: found === 'unknown',
-      kindMismatch: false,
-    }
-    alive.set(live.id, updated)
-    byNode.set(nodeKey(live.plant.status), updated)
-    return E.right(mediationOf(updated))
+    return E.right(mediationOf(refreshed(live, link, request, found === 'unknown')))
   }
 
   /** Resolves when all have ended by themselves, or after the time given to them. */
@@ -294,7 +312,7 @@ export const createLinuxToolbox = ({ reactor, limits, log, logFor }: LinuxToolbo
 
   const lossOf = (live: Live, deep: boolean): Loss | undefined => {
     if (live.container.exited) return 'consumer-exited'
-    if (!nameIsOurs(live.plant) || (deep && !pathIsOurs(live.plant, live.container))) return 'target-lost'
+    if (!live.plant.isStillOurs(deep)) return 'target-lost'
     return kindIsStale(live) ? 'target-lost' : undefined
   }
 

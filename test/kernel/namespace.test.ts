@@ -1,4 +1,4 @@
-/** Into another mount namespace and home again, whatever happens in between. */
+/** Into another mount or network namespace and home again, whatever happens in between. */
 import assert from 'node:assert/strict'
 import { existsSync, promises, readdirSync, readlinkSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -6,9 +6,9 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { E } from '../../src/fp.ts'
 import { resolveIn } from '../../src/kernel/files.ts'
-import { inMountNamespaceOf } from '../../src/kernel/namespace.ts'
-import { closeProcess, openHost, openProcess } from '../../src/kernel/process.ts'
-import { leavesNoDescriptors, must } from '../support/descriptors.ts'
+import { inMountNamespaceOf, inNetworkNamespaceOf } from '../../src/kernel/namespace.ts'
+import { closeProcess, openHost, openProcess, type ProcessHandle } from '../../src/kernel/process.ts'
+import { failureOf, leavesNoDescriptors, must } from '../support/descriptors.ts'
 import { needsRoot } from '../support/privileges.ts'
 import { opensTheWayHome, type Sandbox, startSandbox } from '../support/sandbox.ts'
 
@@ -137,4 +137,59 @@ test('for the host the body runs where we are, with that working directory', t =
   directory.close()
   closeProcess(host)
   assert.deepEqual(whereabouts(), before)
+})
+
+const network = (): string => readlinkSync('/proc/thread-self/ns/net')
+
+/** A test with a process held whose network is its own. */
+const apart = (name: string, body: (process: ProcessHandle, sandbox: Sandbox) => void): void => {
+  test(name, async t => {
+    if (!needsRoot(t)) return
+    const sandbox = await startSandbox(':', { network: 'own' })
+    const process = must(openProcess(sandbox.pid))
+    const before = [network(), ...whereabouts()]
+    try {
+      body(process, sandbox)
+      assert.deepEqual([network(), ...whereabouts()], before)
+    } finally {
+      closeProcess(process)
+      await sandbox.kill()
+    }
+  })
+}
+
+apart('in its network namespace, the network is that of the process', (process, { pid }) => {
+  const inside = must(inNetworkNamespaceOf(process, 'test', network))
+  assert.equal(inside, readlinkSync(`/proc/${pid}/ns/net`))
+})
+
+apart('a body that throws in another network still comes home', process => {
+  const bug = (): never => {
+    throw new Error('a bug')
+  }
+  assert.throws(() => inNetworkNamespaceOf(process, 'test', bug), /a bug/)
+})
+
+apart('ten thousand entries of a network leave nothing behind', process => {
+  const descriptors = readdirSync('/proc/self/fd').length
+  for (let i = 0; i < 10_000; i += 1) must(inNetworkNamespaceOf(process, 'test', () => i))
+  assert.equal(readdirSync('/proc/self/fd').length, descriptors)
+})
+
+apart('where a network cannot be entered nothing is run', process => {
+  let ran = false
+  const odd = { ...process, network: { fd: process.root, id: 'no network namespace' } }
+  const entered = inNetworkNamespaceOf(odd, 'test', () => {
+    ran = true
+    return 0
+  })
+  assert.equal(failureOf(entered).call, 'setns')
+  assert.ok(!ran)
+})
+
+test('for the host the body runs in our network', t => {
+  if (!needsRoot(t)) return
+  const host = must(openHost())
+  assert.equal(must(inNetworkNamespaceOf(host, 'test', network)), network())
+  closeProcess(host)
 })

@@ -1,14 +1,14 @@
 /** A process is held by its pidfd, so that its number cannot come to mean another one. */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { statSync } from 'node:fs'
+import { readlinkSync, statSync } from 'node:fs'
 import { test } from 'node:test'
 import { closeProcess, hasExited, openHost, openPidfd, openProcess } from '../../src/kernel/process.ts'
 import { pid } from '../support/builders.ts'
 import { failureOf, identityOf, leavesNoDescriptors, must } from '../support/descriptors.ts'
 import { eventually } from '../support/eventually.ts'
 import { needsRoot } from '../support/privileges.ts'
-import { startProcess } from '../support/sandbox.ts'
+import { startProcess, startSandbox } from '../support/sandbox.ts'
 
 leavesNoDescriptors()
 
@@ -35,7 +35,7 @@ test('a process that died but whose parent has not looked is gone as well', asyn
   process.kill(child.pid, 'SIGKILL')
   // Synchronous from here: Node has had no turn to reap it, so it is a zombie.
   while (!hasExited(pidfd.borrowed));
-  assert.ok(['ESRCH', 'ENOENT', 'EACCES'].includes(failureOf(openProcess(child.pid)).errno))
+  assert.equal(failureOf(openProcess(child.pid)).errno, 'ESRCH')
   pidfd.close()
   await child.kill()
 })
@@ -59,9 +59,22 @@ test('the root user of a process without a user namespace is root', async t => {
   await child.kill()
 })
 
+test('the network of a process is told from ours, and is nothing to hold where it is ours', async t => {
+  if (!needsRoot(t)) return
+  const apart = await startSandbox(':', { network: 'own' })
+  const sharing = await startSandbox()
+  const theirs = must(openProcess(apart.pid))
+  assert.equal(`net:[${theirs.network?.id}]`, readlinkSync(`/proc/${apart.pid}/ns/net`))
+  const ours = must(openProcess(sharing.pid))
+  assert.equal(ours.network, undefined)
+  for (const handle of [theirs, ours]) closeProcess(handle)
+  for (const sandbox of [apart, sharing]) await sandbox.kill()
+})
+
 test('the host does not exit and needs no entering', () => {
   const host = must(openHost())
   assert.equal(host.pidfd, undefined)
   assert.equal(host.mountNamespace, undefined)
+  assert.equal(host.network, undefined)
   closeProcess(host)
 })

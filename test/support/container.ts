@@ -18,6 +18,8 @@ export interface ContainerOptions {
   readonly disk?: string
   /** Read-only but for /run and /tmp. */
   readonly sealed?: boolean
+  /** A network namespace of its own; absent: the host's, as most containers of a device have. */
+  readonly network?: 'own'
   /** Host directories by the path they get in the container. */
   readonly shares?: Readonly<Record<string, string>>
 }
@@ -121,12 +123,14 @@ export const startContainer = async (
   const root = options.disk ?? join(scratch, `${name}.root`)
   mkdirSync(root, { recursive: true })
   const shares = Object.entries(options.shares ?? {}).map(([inside, host]) => `${host}=${inside}`)
+  const ownNetwork = options.network === 'own'
   const { pid, kill } = await unshared(
-    ['--mount'],
+    ['--mount', ...(ownNetwork ? ['--net'] : [])],
     ['sh', join(SUPPORT, 'container.sh'), root, style, mode, join(SUPPORT, 'peers'), ...shares],
   )
+  const namespaces = ['-m', '-p', '-u', '-i', ...(ownNetwork ? ['-n'] : [])]
   const enter = (command: readonly string[]): ChildProcessWithoutNullStreams =>
-    spawn('nsenter', ['-t', `${pid}`, '-m', '-p', '-u', '-i', '-r', '-w', '--', ...command])
+    spawn('nsenter', ['-t', `${pid}`, ...namespaces, '-r', '-w', '--', ...command])
   return {
     name,
     pid,

@@ -44,10 +44,10 @@ const kindsOf = (descriptors: readonly string[]): Readonly<Record<string, number
 }
 
 /**
- * What it may keep: opened once, at its first entry into a namespace, to find its way home (the namespace, its root, its
+ * What it may keep: opened once, at its first entry into a namespace, to find its way home (the namespaces, its root, its
  * folder); and 16 idle pairs of pipes for the next large transfers.
  */
-const MAY_KEEP: Readonly<Record<string, number>> = { mnt: 1, '/': 1, [process.cwd()]: 1, pipe: 32 }
+const MAY_KEEP: Readonly<Record<string, number>> = { mnt: 1, net: 1, '/': 1, [process.cwd()]: 1, pipe: 32 }
 
 /** What `now` has more than `before`, by kind. */
 const grown = (before: readonly string[], now: readonly string[]): readonly string[] => {
