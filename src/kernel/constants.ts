@@ -28,6 +28,8 @@ export const MSG_NOSIGNAL = 0x4000
 export const MSG_CMSG_CLOEXEC = 0x40000000
 
 export const FIONREAD = 0x541b
+/** The file a socket is bound to (`linux/un.h`). */
+export const SIOCUNIXFILE = 0x89e0
 
 export const EPOLL_CLOEXEC = 0o2000000
 export const EPOLL_CTL_ADD = 1
@@ -60,6 +62,7 @@ export const AT_STATX_DONT_SYNC = 0x4000
 export const RESOLVE_NO_MAGICLINKS = 0x02
 export const RESOLVE_IN_ROOT = 0x10
 export const RENAME_NOREPLACE = 1
+export const RENAME_EXCHANGE = 2
 
 /** Type, mode, links, owner, inode: STATX_BASIC_STATS (statx(2)). */
 export const STATX_BASIC_STATS = 0x7ff

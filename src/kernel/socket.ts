@@ -8,6 +8,7 @@ import {
   AF_UNIX,
   SHUT_RD,
   SHUT_WR,
+  SIOCUNIXFILE,
   SO_OOBINLINE,
   SO_PASSCRED,
   SO_PEERCRED,
@@ -22,7 +23,7 @@ import {
 import { c, NULL } from './declarations.ts'
 import { ioFailure, lastError } from './errno.ts'
 import { type BorrowedFd, OwnedFd } from './fd.ts'
-import { pathOf, withSocketMode0666 } from './files.ts'
+import { pathOf } from './files.ts'
 import { NativeBlock } from './memory.ts'
 import { SOCKADDR_UN } from './structs.ts'
 
@@ -70,9 +71,18 @@ export const openSocket = (type: SocketType, subject: string): E.Either<SyscallE
   return fd < 0 ? E.left(lastError('socket', subject)) : E.right(new OwnedFd(fd))
 }
 
-/** Give a socket a name in the working directory (`inMountNamespaceOf` sets it); its mode is 0666. */
+/** Give a socket a name in the working directory (`inMountNamespaceOf` sets it); its mode is what the umask leaves of 0777. */
 export const bindHere = (socket: BorrowedFd, name: string, subject: string) =>
-  withSocketMode0666(() => withAddress('bind', socket, 'path', name, subject))
+  withAddress('bind', socket, 'path', name, subject)
+
+/**
+ * The very file that a socket was bound to, whatever its name leads to by now (SIOCUNIXFILE, `linux/un.h`); for use, not
+ * for reading (O_PATH). Needs CAP_NET_ADMIN.
+ */
+export const fileOf = (socket: BorrowedFd, subject: string): E.Either<SyscallError, OwnedFd> => {
+  const fd = c.ioctl(socket, SIOCUNIXFILE, NULL)
+  return fd < 0 ? E.left(lastError('ioctl', subject)) : E.right(new OwnedFd(fd))
+}
 
 /** Give a socket an abstract name, without its `@`, in the socket's network namespace. It is gone when the socket is. */
 export const bindAbstract = (socket: BorrowedFd, name: string, subject: string) =>

@@ -5,8 +5,15 @@
 import { E } from '../fp.ts'
 import { Readiness } from '../kernel/epoll.ts'
 import { type MountWatch, watchMounts } from '../kernel/mount-table.ts'
-import { closeProcess, openHost, openProcess, type ProcessHandle, seesTheHost } from '../kernel/process.ts'
-import type { InjectError, SyscallError } from '../model/errors.ts'
+import {
+  closeProcess,
+  hasExited,
+  openHost,
+  openProcess,
+  type ProcessHandle,
+  seesTheHost,
+} from '../kernel/process.ts'
+import { type InjectError, type SyscallError, syscallError } from '../model/errors.ts'
 import { HOST, type Pid } from '../model/identity.ts'
 import type { Reactor, Watch } from '../reactor/contract.ts'
 
@@ -23,6 +30,12 @@ export class Container {
   constructor(pid: Pid, handle: ProcessHandle) {
     this.pid = pid
     this.handle = handle
+  }
+
+  /** Whether its process has ended, told or not. */
+  get ended(): boolean {
+    const { pidfd } = this.handle
+    return this.exited || (pidfd !== undefined && hasExited(pidfd.borrowed))
   }
 }
 
@@ -77,7 +90,10 @@ export const createContainers = ({
 
   const open = (pid: Pid): E.Either<SyscallError, Container> => {
     const known = current.get(pid)
-    if (known !== undefined) return E.right(known)
+    if (known !== undefined) {
+      // Its end is told in a moment, and what it had is closed then.
+      return known.ended ? E.left(syscallError('pidfd_open', 'ESRCH', `process ${pid}`)) : E.right(known)
+    }
     const handle = pid === HOST ? openHost() : openProcess(pid)
     if (E.isLeft(handle)) return handle
     const container = new Container(pid, handle.right)

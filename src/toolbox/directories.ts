@@ -14,6 +14,7 @@ import {
   statusOf,
 } from '../kernel/files.ts'
 import type { SyscallError } from '../model/errors.ts'
+import type { AtMoment } from './moments.ts'
 
 const DIRECTORY_MODE = 0o755
 
@@ -49,6 +50,8 @@ export interface Directories {
   release(directory: HeldDirectory): readonly string[]
 }
 
+const nameOf = (path: string): string => path.slice(path.lastIndexOf('/') + 1)
+
 const keyOf = (status: FileStatus): string => `${status.device}/${status.inode}`
 
 /** `/a/b` -> `['/', '/a', '/a/b']`. */
@@ -59,7 +62,7 @@ const prefixes = (path: string): readonly string[] => {
   return found
 }
 
-export const createDirectories = (): Directories => {
+export const createDirectories = (at: AtMoment): Directories => {
   const held = new Map<string, Held>()
   const made = new Map<string, Made>()
 
@@ -83,24 +86,41 @@ export const createDirectories = (): Directories => {
     return left
   }
 
-  const make = (parent: OwnedFd, path: string, subject: string): E.Either<SyscallError, [OwnedFd, Made]> => {
-    const name = path.slice(path.lastIndexOf('/') + 1)
-    const created = makeDirectory(parent.borrowed, name, DIRECTORY_MODE, subject)
-    if (E.isLeft(created)) return created
-    const opened = resolveIn(parent.borrowed, name, 'real-directory', subject)
-    if (E.isLeft(opened)) return opened
-    const give = (error: SyscallError): E.Either<SyscallError, never> => {
-      opened.right.close()
-      return E.left(error)
-    }
-    const status = statusOf(opened.right.borrowed, subject)
-    if (E.isLeft(status)) return give(status.left)
-    const self = resolveIn(opened.right.borrowed, '.', 'directory', subject)
-    if (E.isLeft(self)) return give(self.left)
+  /** Note what was just made, so that it is removed with its last user. */
+  const note = (
+    parent: OwnedFd,
+    path: string,
+    opened: OwnedFd,
+    subject: string,
+  ): E.Either<SyscallError, Made> => {
+    const status = statusOf(opened.borrowed, subject)
+    if (E.isLeft(status)) return status
+    const self = resolveIn(opened.borrowed, '.', 'directory', subject)
+    if (E.isLeft(self)) return self
     const key = keyOf(status.right)
+    const name = nameOf(path)
     const entry: Made = { key, path, parent, self: self.right, name, status: status.right, users: 1 }
     made.set(key, entry)
-    return E.right([opened.right, entry])
+    return E.right(entry)
+  }
+
+  /** The only place that makes directories. On a Left none is left, and the parent is still the caller's. */
+  const make = (parent: OwnedFd, path: string, subject: string): E.Either<SyscallError, [OwnedFd, Made]> => {
+    const name = nameOf(path)
+    const created = makeDirectory(parent.borrowed, name, DIRECTORY_MODE, subject)
+    if (E.isLeft(created)) return created
+    at('directory made')
+    const undo = (error: SyscallError): E.Either<SyscallError, never> => {
+      // By its name alone, as it could not be held: what the container may have put there stays unless it is empty.
+      removeDirectory(parent.borrowed, name, subject)
+      return E.left(error)
+    }
+    const opened = resolveIn(parent.borrowed, name, 'real-directory', subject)
+    if (E.isLeft(opened)) return undo(opened.left)
+    const entry = note(parent, path, opened.right, subject)
+    if (E.isRight(entry)) return E.right([opened.right, entry.right])
+    opened.right.close()
+    return undo(entry.left)
   }
 
   /** Walk down, taking note of what is ours and making what is missing. The last directory, and ours on the way. */

@@ -26,11 +26,12 @@ import type {
   ToolboxHost,
 } from './contract.ts'
 import { createDirectories } from './directories.ts'
-import type { Plant, PlantRequest } from './plant.ts'
-import { abstractPlace, plantAbstract } from './plant-abstract.ts'
-import { plantPath } from './plant-path.ts'
+import type { AtMoment } from './moments.ts'
+import type { Plant } from './plant.ts'
+import { abstractPlace } from './plant-abstract.ts'
+import { plantSocket } from './plant-socket.ts'
 import { ProviderDialer } from './provider.ts'
-import { detectKind } from './provider-socket.ts'
+import { createProviderSockets } from './provider-socket.ts'
 
 /** Empty splice pipes that are kept for the next large read; each costs two descriptors. */
 const IDLE_PIPES = 16
@@ -62,18 +63,26 @@ export interface LinuxToolboxOptions {
   /** For what concerns no single link. */
   readonly log: LinkLog
   readonly logFor: (link: Link) => LinkLog
+  /** Told between the steps of an injection or a dial: a test may change the world there. */
+  readonly atMoment?: AtMoment
 }
 
 const ofLink = (link: Link): string => `consumer ${link.consumer}, ${link.target}`
 
-export const createLinuxToolbox = ({ reactor, limits, log, logFor }: LinuxToolboxOptions): ToolboxHost => {
+export const createLinuxToolbox = ({
+  reactor,
+  limits,
+  log,
+  logFor,
+  atMoment: at = () => undefined,
+}: LinuxToolboxOptions): ToolboxHost => {
   const plane: DataPlane = {
     reactor,
     pipes: new PipePool(IDLE_PIPES),
     connections: { limit: limits.connectionsTotal, open: 0, waiting: new Set() },
     held: HeldDescriptors.ofAll(),
   }
-  const directories = createDirectories()
+  const directories = createDirectories(at)
   const alive = new Map<MediationId, Live>()
   /** Whose socket it is that is found at a place. */
   const byPlace = new Map<string, Live>()
@@ -89,6 +98,7 @@ export const createLinuxToolbox = ({ reactor, limits, log, logFor }: LinuxToolbo
     onMountsChanged: pid => tell({ _tag: 'MountsChanged', pid }),
     onNoContainer: pid => log.warn({ containerPid: pid }, 'a process of the graph is not in a container'),
   })
+  const sockets = createProviderSockets({ containers, at })
 
   const mediationOf = (live: Live): Mediation => ({
     id: live.id,
@@ -101,7 +111,7 @@ export const createLinuxToolbox = ({ reactor, limits, log, logFor }: LinuxToolbo
     kept: Live | undefined,
   ): E.Either<InjectError, { readonly kind: SocketKind; readonly assumed: boolean }> => {
     if (request.kind !== 'detected') return E.right({ kind: request.kind, assumed: false })
-    const found: FoundKind = detectKind(containers, request.provider)
+    const found: FoundKind = sockets.kindOf(request.provider)
     if (found === 'dgram')
       return E.left({ _tag: 'KindUnsupported', socket: request.provider.socket, kind: found })
     if (found !== 'unknown') return E.right({ kind: found, assumed: false })
@@ -123,7 +133,7 @@ export const createLinuxToolbox = ({ reactor, limits, log, logFor }: LinuxToolbo
 
   const newDialer = (id: MediationId, request: SocketRequest, log: LinkLog): ProviderDialer =>
     new ProviderDialer(request.provider, {
-      containers,
+      sockets,
       clock: reactor.clock,
       log,
       graceMs: limits.connectGraceMs,
@@ -180,9 +190,6 @@ export const createLinuxToolbox = ({ reactor, limits, log, logFor }: LinuxToolbo
     return live
   }
 
-  const plantSocket = (request: PlantRequest): E.Either<InjectError, Plant> =>
-    isAbstract(request.target) ? plantAbstract(request) : plantPath(request, directories)
-
   /** Nobody but us can take an abstract name from its listener: where it would be planted, it is. */
   const stays = (kept: Live, target: string, kind: SocketKind, container: Container): boolean =>
     isAbstract(target) && kept.plant.place === abstractPlace(container, kind, target)
@@ -224,23 +231,28 @@ export const createLinuxToolbox = ({ reactor, limits, log, logFor }: LinuxToolbo
     if (E.isLeft(kind)) return kind
     const container = containers.acquire(link.consumer_pid)
     if (E.isLeft(container)) return E.left(peerError('consumer', link.consumer_pid, container.left))
+    at('consumer held')
     if (kept !== undefined && stays(kept, request.target, kind.right.kind, container.right)) {
       containers.release(container.right)
       kept.dialer.retarget(request.provider)
       return E.right(mediationOf(refreshed(kept, link, request, kind.right.assumed)))
     }
-    const plant = plantSocket({
-      container: container.right,
-      target: request.target,
-      kind: kind.right.kind,
-      backlog: limits.listenBacklog,
-      subject: ofLink(link),
-      ours: place => {
-        const owner = byPlace.get(place)
-        if (owner === undefined) return 'not-ours'
-        return owner.id === kept?.id || owner.leaving ? 'replace' : 'busy'
+    const plant = plantSocket(
+      {
+        container: container.right,
+        target: request.target,
+        kind: kind.right.kind,
+        backlog: limits.listenBacklog,
+        subject: ofLink(link),
+        ours: place => {
+          const owner = byPlace.get(place)
+          if (owner === undefined) return 'not-ours'
+          return owner.id === kept?.id || owner.leaving ? 'replace' : 'busy'
+        },
+        at,
       },
-    })
+      directories,
+    )
     if (E.isLeft(plant)) {
       containers.release(container.right)
       return plant
@@ -270,7 +282,7 @@ export const createLinuxToolbox = ({ reactor, limits, log, logFor }: LinuxToolbo
       for (const connection of [...live.connections]) if (connection.connected) connection.close()
     }
     live.dialer.retarget(provider)
-    const found = live.request.kind === 'detected' ? detectKind(containers, provider) : live.traffic.kind
+    const found = live.request.kind === 'detected' ? sockets.kindOf(provider) : live.traffic.kind
     if (found !== 'unknown' && found !== live.traffic.kind) return inject(link, log, request, mediation)
     return E.right(mediationOf(refreshed(live, link, request, found === 'unknown')))
   }
@@ -304,7 +316,7 @@ export const createLinuxToolbox = ({ reactor, limits, log, logFor }: LinuxToolbo
     if (live.kindMismatch) return true
     if (!live.kindAssumed) return false
     // A client of the right type never reaches a socket of the wrong one, so only asking again can tell.
-    const found = detectKind(containers, live.request.provider)
+    const found = sockets.kindOf(live.request.provider)
     if (found === 'unknown') return false
     live.kindAssumed = found !== live.traffic.kind
     return live.kindAssumed

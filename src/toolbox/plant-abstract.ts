@@ -16,28 +16,39 @@ import { type Plant, type PlantRequest, refused } from './plant.ts'
 export const abstractPlace = ({ handle }: Container, kind: SocketKind, target: string): string =>
   `net ${handle.network?.id ?? 'host'}/${kind}${target}`
 
-const openBound = ({ target, kind, backlog, subject }: PlantRequest): E.Either<SyscallError, OwnedFd> => {
+/** A socket with the name, made where names are looked up. */
+const openBound = ({ target, kind, subject }: PlantRequest): E.Either<SyscallError, OwnedFd> => {
   const socket = openSocket(kind, subject)
   if (E.isLeft(socket)) return socket
-  const give = (error: SyscallError): E.Either<SyscallError, never> => {
-    socket.right.close()
-    return E.left(error)
-  }
+  const bound = bindAbstract(socket.right.borrowed, target.slice(1), subject)
+  if (E.isRight(bound)) return socket
+  socket.right.close()
+  return bound
+}
+
+const openListening = (request: PlantRequest): E.Either<SyscallError, OwnedFd> => {
+  const { container, kind, backlog, subject, at } = request
+  const entered = inNetworkNamespaceOf(container.handle, subject, () => openBound(request))
+  if (E.isLeft(entered)) return entered
+  const socket = entered.right
+  if (E.isLeft(socket)) return socket
+  at('bound')
   // On the listener, so that what is sent before the accept carries credentials too.
   if (kind === 'seqpacket') receiveCredentials(socket.right.borrowed)
-  const bound = bindAbstract(socket.right.borrowed, target.slice(1), subject)
-  if (E.isLeft(bound)) return give(bound.left)
   const listening = startListening(socket.right.borrowed, backlog, subject)
-  return E.isLeft(listening) ? give(listening.left) : socket
+  if (E.isRight(listening)) {
+    at('listening')
+    return socket
+  }
+  socket.right.close()
+  return listening
 }
 
 /** Plant a socket. The listener in the result is the caller's; on a Left nothing is left behind. */
 export const plantAbstract = (request: PlantRequest): E.Either<InjectError, Plant> => {
-  const { container, target, kind, subject } = request
+  const { container, target, kind } = request
   const place = abstractPlace(container, kind, target)
-  const entered = inNetworkNamespaceOf(container.handle, subject, () => openBound(request))
-  if (E.isLeft(entered)) return E.left(refused(target, entered.left))
-  const socket = entered.right
+  const socket = openListening(request)
   if (E.isLeft(socket)) {
     const taken = socket.left.errno === 'EADDRINUSE' && request.ours(place) === 'not-ours'
     // Another link of ours that has it may leave: waiting helps.

@@ -7,6 +7,7 @@ import type { InjectError, SyscallError } from '../model/errors.ts'
 import type { Planted } from '../model/mediation.ts'
 import type { Container } from './containers.ts'
 import type { SocketKind } from './contract.ts'
+import type { AtMoment } from './moments.ts'
 
 export interface PlantRequest {
   readonly container: Container
@@ -17,6 +18,7 @@ export interface PlantRequest {
   readonly subject: string
   /** What to do about a socket that stands in the way, by its place: one of our links may listen on it. */
   readonly ours: (place: string) => 'replace' | 'busy' | 'not-ours'
+  readonly at: AtMoment
 }
 
 export interface Plant {

@@ -17,6 +17,19 @@ import { isAbstract } from '../model/address.ts'
 import { type SyscallError, syscallError } from '../model/errors.ts'
 import type { Container, Containers } from './containers.ts'
 import type { FoundKind, ProviderAddress } from './contract.ts'
+import type { AtMoment } from './moments.ts'
+
+export interface ProviderSockets {
+  /** EPROTOTYPE: it is of another type; ESRCH: the provider is not running. The caller closes the connection. */
+  connect(provider: ProviderAddress, type: SocketType): E.Either<SyscallError, OwnedFd>
+  /** `unknown` where nobody listens. */
+  kindOf(provider: ProviderAddress): FoundKind
+}
+
+export interface ProviderSocketsOptions {
+  readonly containers: Containers
+  readonly at: AtMoment
+}
 
 /** A provider's socket as long as it is held. */
 interface Door {
@@ -117,13 +130,17 @@ const doorAtName = (container: Container, name: string, subject: string): Door =
 }
 
 /** ESRCH where the provider is not running. */
-const openDoor = (containers: Containers, provider: ProviderAddress): E.Either<SyscallError, Door> => {
+const openDoor = (
+  { containers, at }: ProviderSocketsOptions,
+  provider: ProviderAddress,
+): E.Either<SyscallError, Door> => {
   const { pid, socket } = provider
   const subject = subjectOf(provider)
   if (pid === null) return E.left(syscallError('pidfd_open', 'ESRCH', subject))
   const acquired = containers.acquire(pid)
   if (E.isLeft(acquired)) return E.left({ ...acquired.left, errno: 'ESRCH' })
   const container = acquired.right
+  at('provider held')
   const door = isAbstract(socket)
     ? E.right(doorAtName(container, socket.slice(1), subject))
     : doorAtPath(container, socket, subject)
@@ -131,6 +148,7 @@ const openDoor = (containers: Containers, provider: ProviderAddress): E.Either<S
     containers.release(container)
     return door
   }
+  at('provider found')
   const close = (): void => {
     door.right.close()
     containers.release(container)
@@ -138,23 +156,19 @@ const openDoor = (containers: Containers, provider: ProviderAddress): E.Either<S
   return E.right({ ...door.right, close })
 }
 
-export const connectProvider = (
-  containers: Containers,
-  provider: ProviderAddress,
-  type: SocketType,
-): E.Either<SyscallError, OwnedFd> => {
-  const door = openDoor(containers, provider)
-  if (E.isLeft(door)) return door
-  const socket = door.right.connect(type)
-  door.right.close()
-  return socket
-}
-
-/** The type of a provider's socket; `unknown` where nobody listens. */
-export const detectKind = (containers: Containers, provider: ProviderAddress): FoundKind => {
-  const door = openDoor(containers, provider)
-  if (E.isLeft(door)) return 'unknown'
-  const kind = door.right.kind()
-  door.right.close()
-  return kind
-}
+export const createProviderSockets = (options: ProviderSocketsOptions): ProviderSockets => ({
+  connect: (provider, type) => {
+    const door = openDoor(options, provider)
+    if (E.isLeft(door)) return door
+    const socket = door.right.connect(type)
+    door.right.close()
+    return socket
+  },
+  kindOf: provider => {
+    const door = openDoor(options, provider)
+    if (E.isLeft(door)) return 'unknown'
+    const kind = door.right.kind()
+    door.right.close()
+    return kind
+  },
+})

@@ -8,9 +8,8 @@ import type { Clock } from '../model/clock.ts'
 import type { SyscallError } from '../model/errors.ts'
 import type { DialError, DialIdentity } from '../relay/contract.ts'
 import type { CancelDial, Dialer } from '../relay/ports.ts'
-import type { Containers } from './containers.ts'
 import type { LinkLog, ProviderAddress, SocketKind } from './contract.ts'
-import { connectProvider } from './provider-socket.ts'
+import type { ProviderSockets } from './provider-socket.ts'
 
 const FIRST_RETRY_MS = 20
 const LONGEST_RETRY_MS = 500
@@ -36,7 +35,7 @@ interface Waiter {
 }
 
 export interface ProviderDialerOptions {
-  readonly containers: Containers
+  readonly sockets: ProviderSockets
   readonly clock: Clock
   readonly log: LinkLog
   readonly graceMs: number
@@ -107,7 +106,7 @@ export class ProviderDialer implements Dialer {
 
   #serveLine(): void {
     for (let waiter = this.#waiters[0]; waiter !== undefined; waiter = this.#waiters[0]) {
-      const connected = connectProvider(this.#options.containers, this.#provider, waiter.kind)
+      const connected = this.#options.sockets.connect(this.#provider, waiter.kind)
       if (E.isLeft(connected) && NOT_YET.has(connected.left.errno)) {
         if (this.#expire(connected.left)) continue
         this.#wait()

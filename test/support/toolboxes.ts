@@ -7,6 +7,7 @@ import type { Reactor } from '../../src/reactor/contract.ts'
 import { createReactor } from '../../src/reactor/reactor.ts'
 import type { Attention, SocketRequest, ToolboxHost } from '../../src/toolbox/contract.ts'
 import { createLinuxToolbox } from '../../src/toolbox/linux.ts'
+import type { AtMoment } from '../../src/toolbox/moments.ts'
 import { aLink, type LinkBuilder } from './builders.ts'
 import { must } from './descriptors.ts'
 import { fakeLog } from './fakes.ts'
@@ -31,6 +32,7 @@ export const requestOf = (link: LinkBuilder, kind: SocketRequest['kind'] = 'stre
 export const withLinuxToolbox = async (
   limits: Partial<Limits>,
   test: (bench: ToolboxBench) => Promise<void>,
+  atMoment?: AtMoment,
 ): Promise<void> => {
   const folder = mkdtempSync(join(tmpdir(), 'pvx-toolbox-'))
   const faults: unknown[] = []
@@ -41,6 +43,7 @@ export const withLinuxToolbox = async (
     limits: { ...DEFAULT_LIMITS, connectGraceMs: 300, drainMs: 200, ...limits },
     log,
     logFor: () => log,
+    ...(atMoment === undefined ? {} : { atMoment }),
   })
   const attention: Attention[] = []
   host.onAttention(why => attention.push(why))
