@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { eventually } from './eventually.ts'
@@ -44,6 +44,7 @@ export interface Container extends Place {
 }
 
 const childOf = (pid: number): number | undefined => {
+  if (!existsSync(`/proc/${pid}/task`)) return undefined
   for (const task of readdirSync(`/proc/${pid}/task`)) {
     const [first] = readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').trim().split(' ')
     if (first !== undefined && first !== '') return Number(first)
@@ -106,7 +107,8 @@ const unshared = async (
   return {
     pid,
     kill: async () => {
-      if (!hasEnded(child)) process.kill(pid, 'SIGKILL')
+      // A test may have killed it already, and its number may be another's by now.
+      if (!hasEnded(child) && childOf(outer) === pid) process.kill(pid, 'SIGKILL')
       await untilEnded(child)
     },
   }

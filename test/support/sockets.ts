@@ -56,6 +56,14 @@ export class Server {
     return wire
   }
 
+  /** The first words of the next client that has any: to be asked for its type may cost a server one that has none. */
+  async hears(): Promise<string> {
+    for (;;) {
+      const { bytes } = await (await this.accept()).next()
+      if (bytes.length > 0) return String(bytes)
+    }
+  }
+
   /** Whether a client waits; it is taken if so. */
   get visited(): boolean {
     const fd = accept(this.#fd.borrowed)

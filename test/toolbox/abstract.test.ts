@@ -51,18 +51,10 @@ const inject = (
 const withdraw = ({ host }: ToolboxBench, link: LinkBuilder, mediation: Mediation) =>
   host.toolboxFor(link.build()).withdraw(mediation)()
 
-/** The next client that says something: to be asked for its type costs a provider one that says nothing. */
-const firstWords = async (server: Server): Promise<string> => {
-  for (;;) {
-    const { bytes } = await (await server.accept()).next()
-    if (bytes.length > 0) return String(bytes)
-  }
-}
-
 /** Connect, say something, and see it arrive. */
 const reaches = async (client: Wire, server: Server, words = 'hello'): Promise<void> => {
   client.send(words)
-  assert.equal(await firstWords(server), words)
+  assert.equal(await server.hears(), words)
 }
 
 /** Whether anybody has the name, in the network namespace of that process. */
@@ -311,7 +303,7 @@ apart('clients of a provider that is away wait for it and lose nothing', async (
   client.send('early')
   await quiet()
   const server = serverAt(PROVIDER)
-  assert.equal(await firstWords(server), 'early')
+  assert.equal(await server.hears(), 'early')
   client.close()
   server.close()
 })
