@@ -93,6 +93,11 @@ export const SPLICE_F_MOVE = 1
 export const SPLICE_F_NONBLOCK = 2
 export const F_SETPIPE_SZ = 1031
 
+/** A thread that sets its ids keeps its capabilities (capabilities(7)). */
+export const SECBIT_NO_SETUID_FIXUP = 1 << 2
+export const PR_GET_SECUREBITS = 27
+export const PR_SET_SECUREBITS = 28
+
 export const POLLIN = 1
 export const RLIMIT_NOFILE = 7
 

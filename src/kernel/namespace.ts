@@ -8,12 +8,19 @@
 import { writeSync } from 'node:fs'
 import { E } from '../fp.ts'
 import type { SyscallError } from '../model/errors.ts'
-import { CLONE_FS, CLONE_NEWNET, CLONE_NEWNS } from './constants.ts'
+import {
+  CLONE_FS,
+  CLONE_NEWNET,
+  CLONE_NEWNS,
+  PR_GET_SECUREBITS,
+  PR_SET_SECUREBITS,
+  SECBIT_NO_SETUID_FIXUP,
+} from './constants.ts'
 import { c } from './declarations.ts'
 import { errnoName, lastError } from './errno.ts'
 import type { BorrowedFd, OwnedFd } from './fd.ts'
 import { openDirectory, openForReading } from './files.ts'
-import type { ProcessHandle, RootOwner } from './process.ts'
+import type { Owner, ProcessHandle } from './process.ts'
 
 interface Home {
   readonly mountNamespace: OwnedFd
@@ -127,10 +134,14 @@ export const inNetworkNamespaceOf = <A>(
 
 /**
  * Run `body` with files created as owned by `owner`. On a file system mounted inside a user namespace the host's root
- * cannot create anything (EOVERFLOW); its mapped root can. Both calls affect this thread only (setfsuid(2)).
+ * cannot create anything (EOVERFLOW), its mapped root can; elsewhere the container sees its own root as the owner instead
+ * of nobody. All three calls affect this thread only (setfsuid(2), prctl(2)).
  */
-export const creatingAs = <A>(owner: RootOwner, body: () => NotAPromise<A>): NotAPromise<A> => {
+export const creatingAs = <A>(owner: Owner, body: () => NotAPromise<A>): NotAPromise<A> => {
   if (owner.uid === 0 && owner.gid === 0) return body()
+  // Leaving uid 0 would cost the capabilities over files: what is not the owner's own folder could not be written to.
+  const bits = c.prctl(PR_GET_SECUREBITS, 0, 0, 0, 0)
+  c.prctl(PR_SET_SECUREBITS, bits | SECBIT_NO_SETUID_FIXUP, 0, 0, 0)
   const group = c.setfsgid(owner.gid)
   const user = c.setfsuid(owner.uid)
   try {
@@ -138,5 +149,6 @@ export const creatingAs = <A>(owner: RootOwner, body: () => NotAPromise<A>): Not
   } finally {
     c.setfsuid(user)
     c.setfsgid(group)
+    c.prctl(PR_SET_SECUREBITS, bits, 0, 0, 0)
   }
 }

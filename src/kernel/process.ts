@@ -28,8 +28,8 @@ export const hasExited = (pidfd: BorrowedFd): boolean => {
   return c.poll(pollOne.address, 1, 0) > 0
 }
 
-/** Host ids of the root user of a process's user namespace. */
-export interface RootOwner {
+/** Who owns a file, in our own ids. */
+export interface Owner {
   readonly uid: number
   readonly gid: number
 }
@@ -50,23 +50,34 @@ export interface ProcessHandle {
   readonly mountNamespace: OwnedFd | undefined
   /** Absent where it is our own, as for the host and for a container that shares the host's network. */
   readonly network: NetworkNamespace | undefined
-  readonly owner: RootOwner
 }
 
-/** First line whose inside range holds id 0: `inside outside count` (user_namespaces(7)). */
-const mappedRoot = (map: string): number => {
-  for (const line of map.split('\n')) {
+/**
+ * Our id for the root of a map's user namespace; each line is `inside outside count` (user_namespaces(7)). A map without
+ * root has its first user instead: only ids of the map can own files that were made inside. An empty one, of a process
+ * that is just being set up, maps nobody, and what is made belongs to the host's root.
+ */
+export const rootOfMap = (map: string): number => {
+  const lines = map.split('\n').flatMap(line => {
     const [inside, outside] = line.trim().split(/\s+/).map(Number)
-    if (inside === 0 && outside !== undefined) return outside
-  }
-  return 0
+    return outside === undefined ? [] : [{ inside, outside }]
+  })
+  return (lines.find(({ inside }) => inside === 0) ?? lines[0])?.outside ?? 0
 }
 
-const rootOwnerOf = (pid: Pid): E.Either<SyscallError, RootOwner> => {
+/**
+ * Who shall own what is made in the container of a process: its root. Read anew each time: a map is written when its
+ * process runs already.
+ */
+export const ownerFor = (pid: Pid, { pidfd }: ProcessHandle): E.Either<SyscallError, Owner> => {
+  if (pidfd === undefined) return E.right({ uid: 0, gid: 0 })
+  const gone = (): SyscallError => syscallError('pidfd_open', 'ESRCH', `process ${pid}`)
   try {
-    const read = (map: string): number => mappedRoot(readFileSync(`/proc/${pid}/${map}`, 'utf8'))
-    return E.right({ uid: read('uid_map'), gid: read('gid_map') })
+    const read = (map: string): number => rootOfMap(readFileSync(`/proc/${pid}/${map}`, 'utf8'))
+    const owner = { uid: read('uid_map'), gid: read('gid_map') }
+    return hasExited(pidfd.borrowed) ? E.left(gone()) : E.right(owner)
   } catch (error) {
+    if (hasExited(pidfd.borrowed)) return E.left(gone())
     const errno = (error as NodeJS.ErrnoException).code ?? String(error)
     return E.left(syscallError('read', errno, `/proc/${pid}/uid_map`))
   }
@@ -88,7 +99,6 @@ export const openHost = (): E.Either<SyscallError, ProcessHandle> => {
     root: root.right,
     mountNamespace: undefined,
     network: undefined,
-    owner: { uid: 0, gid: 0 },
   })
 }
 
@@ -135,15 +145,12 @@ export const openProcess = (pid: Pid): E.Either<SyscallError, ProcessHandle> => 
   const network = networkOf(pid)
   if (E.isLeft(network)) return give(network.left)
   if (network.right !== undefined) opened.push(network.right.fd)
-  const owner = rootOwnerOf(pid)
-  if (E.isLeft(owner)) return give(owner.left)
   if (hasExited(pidfd.right.borrowed)) return give(syscallError('pidfd_open', 'ESRCH', `process ${pid}`))
   return E.right({
     pidfd: pidfd.right,
     root: root.right,
     mountNamespace: mountNamespace.right,
     network: network.right,
-    owner: owner.right,
   })
 }
 

@@ -6,6 +6,7 @@ import { E } from '../fp.ts'
 import type { BorrowedFd, OwnedFd } from '../kernel/fd.ts'
 import { type FileStatus, isStill, resolveIn, sameFile, statusOf, unlink } from '../kernel/files.ts'
 import { creatingAs } from '../kernel/namespace.ts'
+import { ownerFor } from '../kernel/process.ts'
 import { connectTo, openSocket } from '../kernel/socket.ts'
 import { type InjectError, type Occupant, type SyscallError, syscallError } from '../model/errors.ts'
 import type { Planted } from '../model/mediation.ts'
@@ -158,9 +159,10 @@ class PathPlant implements Plant {
  */
 export const plantPath = (request: PlantRequest, directories: Directories): E.Either<InjectError, Plant> => {
   const { container, target, subject, at } = request
-  const { root, owner } = container.handle
-  return creatingAs<E.Either<InjectError, Plant>>(owner, () => {
-    const directory = directories.hold(root.borrowed, parentOf(target), subject)
+  const owner = ownerFor(container.pid, container.handle)
+  if (E.isLeft(owner)) return E.left(refused(target, owner.left))
+  return creatingAs<E.Either<InjectError, Plant>>(owner.right, () => {
+    const directory = directories.hold(container.handle.root.borrowed, parentOf(target), subject)
     if (E.isLeft(directory)) return E.left(refused(target, directory.left))
     at('parents held')
     const file = bindIn(request, directory.right.fd)

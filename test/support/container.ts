@@ -4,7 +4,16 @@
  */
 import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs'
 import { join, resolve } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { eventually } from './eventually.ts'
@@ -20,6 +29,11 @@ export interface ContainerOptions {
   readonly sealed?: boolean
   /** A network namespace of its own; absent: the host's, as most containers of a device have. */
   readonly network?: 'own'
+  /**
+   * A user namespace of its own with this map of uids and of gids (user_namespaces(7)), as in `0 100000 65536`. Its init
+   * is root there, or the first user of a map without root. What it mounts, it owns; a `disk` is given to that user.
+   */
+  readonly user?: string
   /** Host directories by the path they get in the container. */
   readonly shares?: Readonly<Record<string, string>>
 }
@@ -84,12 +98,46 @@ export const HOST: Place = {
   peers: join(SUPPORT, 'peers'),
 }
 
+/** Who the init of a user namespace is: root, or the first user of a map without root. */
+const initOf = (map: string): { readonly inside: number; readonly outside: number } => {
+  const users = map.split('\n').map(line => {
+    const [inside = 0, outside = 0] = line.trim().split(/\s+/).map(Number)
+    return { inside, outside }
+  })
+  const init = users.find(({ inside }) => inside === 0) ?? users[0]
+  if (init === undefined) throw new Error('a map without a line')
+  return init
+}
+
+/** Only from outside may more than one id be mapped; until then the process is nobody, with all it needs to go on. */
+const mapped = (map: string, command: readonly string[]): readonly string[] => [
+  'sh',
+  '-c',
+  'echo unmapped; read -r mapped; exec "$@"',
+  'sh',
+  'setpriv',
+  `--reuid=${initOf(map).inside}`,
+  `--regid=${initOf(map).inside}`,
+  '--clear-groups',
+  ...command,
+]
+
 /** `unshare`, with the pid that its only child has on the host. `kill` ends that child, and unshare with it. */
 const unshared = async (
-  flags: readonly string[],
+  namespaces: readonly string[],
   command: readonly string[],
+  user?: string,
 ): Promise<{ pid: number; kill: () => Promise<void> }> => {
-  const child = spawn('unshare', [...flags, '--pid', '--uts', '--ipc', '--fork', '--kill-child', ...command])
+  const flags = [...namespaces, ...(user === undefined ? [] : ['--user', '--keep-caps'])]
+  const child = spawn('unshare', [
+    ...flags,
+    '--pid',
+    '--uts',
+    '--ipc',
+    '--fork',
+    '--kill-child',
+    ...(user === undefined ? command : mapped(user, command)),
+  ])
   const { pid: outer } = child
   if (outer === undefined) throw new Error('unshare did not start')
   const complaints: string[] = []
@@ -98,12 +146,21 @@ const unshared = async (
   child.stdout.on('data', (chunk: Buffer) => {
     said += chunk.toString()
   })
-  await eventually('the container says it is ready', () => {
-    if (hasEnded(child)) throw new Error(`it ended: ${complaints.join('')}`)
-    return said.includes('ready\n')
-  })
-  const pid = childOf(outer)
-  if (pid === undefined) throw new Error('unshare has no child')
+  const says = async (word: string): Promise<number> => {
+    await eventually(`the container says it is ${word}`, () => {
+      if (hasEnded(child)) throw new Error(`it ended: ${complaints.join('')}`)
+      return said.includes(`${word}\n`)
+    })
+    const init = childOf(outer)
+    if (init === undefined) throw new Error('unshare has no child')
+    return init
+  }
+  if (user !== undefined) {
+    const init = await says('unmapped')
+    for (const map of ['uid_map', 'gid_map']) writeFileSync(`/proc/${init}/${map}`, user)
+    child.stdin.write('\n')
+  }
+  const pid = await says('ready')
   return {
     pid,
     kill: async () => {
@@ -113,6 +170,18 @@ const unshared = async (
     },
   }
 }
+
+/** Where the files are that a container starts from, for one whose root is nobody outside. */
+const readableByAll = (scratch: string): string => {
+  const copy = join(scratch, 'support')
+  chmodSync(scratch, 0o755)
+  for (const each of ['container.sh', 'peers'])
+    cpSync(join(SUPPORT, each), join(copy, each), { recursive: true })
+  return copy
+}
+
+const asInitOf = (user: string | undefined): readonly string[] =>
+  user === undefined ? [] : ['-U', '-S', `${initOf(user).inside}`, '-G', `${initOf(user).inside}`]
 
 /** `scratch` is a folder of the test's own in which the container may make its mount point. */
 export const startContainer = async (
@@ -125,12 +194,17 @@ export const startContainer = async (
   const root = options.disk ?? join(scratch, `${name}.root`)
   mkdirSync(root, { recursive: true })
   const shares = Object.entries(options.shares ?? {}).map(([inside, host]) => `${host}=${inside}`)
+  const { user } = options
+  if (user !== undefined && options.disk !== undefined)
+    chownSync(root, initOf(user).outside, initOf(user).outside)
+  const support = user === undefined ? SUPPORT : readableByAll(scratch)
   const ownNetwork = options.network === 'own'
   const { pid, kill } = await unshared(
     ['--mount', ...(ownNetwork ? ['--net'] : [])],
-    ['sh', join(SUPPORT, 'container.sh'), root, style, mode, join(SUPPORT, 'peers'), ...shares],
+    ['sh', join(support, 'container.sh'), root, style, mode, join(support, 'peers'), ...shares],
+    user,
   )
-  const namespaces = ['-m', '-p', '-u', '-i', ...(ownNetwork ? ['-n'] : [])]
+  const namespaces = ['-m', '-p', '-u', '-i', ...(ownNetwork ? ['-n'] : []), ...asInitOf(user)]
   const enter = (command: readonly string[]): ChildProcessWithoutNullStreams =>
     spawn('nsenter', ['-t', `${pid}`, ...namespaces, '-r', '-w', '--', ...command])
   return {
