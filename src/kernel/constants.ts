@@ -66,6 +66,8 @@ export const RENAME_EXCHANGE = 2
 
 /** Type, mode, links, owner, inode: STATX_BASIC_STATS (statx(2)). */
 export const STATX_BASIC_STATS = 0x7ff
+/** The mount that a file was reached through; the kernel ignores it before Linux 5.8. */
+export const STATX_MNT_ID = 0x1000
 
 export const S_IFMT = 0o170000
 export const S_IFSOCK = 0o140000

@@ -27,6 +27,7 @@ import {
   S_IFMT,
   S_IFSOCK,
   STATX_BASIC_STATS,
+  STATX_MNT_ID,
   SYS,
 } from './constants.ts'
 import { c } from './declarations.ts'
@@ -43,6 +44,8 @@ export interface FileStatus {
   readonly device: string
   /** Decimal: an inode number may need all 64 bits. */
   readonly inode: string
+  /** Id of the mount it was reached through; 0 before Linux 5.8. */
+  readonly mount: number
   readonly uid: number
   readonly gid: number
 }
@@ -80,15 +83,24 @@ const readStatus = (): FileStatus => {
     kind: kindOf(data.getUint16(STATX.mode, true)),
     device: `${data.getUint32(STATX.devMajor, true)}:${data.getUint32(STATX.devMinor, true)}`,
     inode: String(data.getBigUint64(STATX.inode, true)),
+    mount: Number(data.getBigUint64(STATX.mountId, true)),
     uid: data.getUint32(STATX.uid, true),
     gid: data.getUint32(STATX.gid, true),
   }
 }
 
+const withMount = STATX_BASIC_STATS | STATX_MNT_ID
+
 /** The status of the open file itself. */
 export const statusOf = (fd: BorrowedFd, subject: string): E.Either<SyscallError, FileStatus> =>
-  c.statx(SYS.statx, fd, '', AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_BASIC_STATS, status.address) < 0
+  c.statx(SYS.statx, fd, '', AT_EMPTY_PATH | AT_STATX_DONT_SYNC, withMount, status.address) < 0
     ? E.left(lastError('statx', subject))
+    : E.right(readStatus())
+
+/** The status of a file of the host or of /proc. For trusted paths only: every symlink is followed. */
+export const statusAt = (path: string): E.Either<SyscallError, FileStatus> =>
+  c.statx(SYS.statx, AT_FDCWD, path, AT_STATX_DONT_SYNC, withMount, status.address) < 0
+    ? E.left(lastError('statx', path))
     : E.right(readStatus())
 
 /** The status of a name in a directory; a symlink is not followed. */

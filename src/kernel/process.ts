@@ -10,7 +10,7 @@ import { POLLIN, SYS } from './constants.ts'
 import { c } from './declarations.ts'
 import { lastError } from './errno.ts'
 import { type BorrowedFd, OwnedFd } from './fd.ts'
-import { openDirectory, openForReading, sameFile, statusOf } from './files.ts'
+import { type FileStatus, openDirectory, openForReading, sameFile, statusAt, statusOf } from './files.ts'
 import { NativeBlock } from './memory.ts'
 import { POLLFD } from './structs.ts'
 
@@ -154,22 +154,32 @@ export const openProcess = (pid: Pid): E.Either<SyscallError, ProcessHandle> => 
   })
 }
 
-/** Whether a process has our own root directory and mount namespace. */
-export const seesTheHost = ({ root, mountNamespace }: ProcessHandle): boolean => {
-  if (mountNamespace === undefined) return true
-  const ownRoot = openDirectory('/')
-  const ownNamespace = openForReading('/proc/self/ns/mnt')
-  const same =
-    E.isRight(ownRoot) &&
-    E.isRight(ownNamespace) &&
-    isSame(root, ownRoot.right) &&
-    isSame(mountNamespace, ownNamespace.right)
-  if (E.isRight(ownRoot)) ownRoot.right.close()
-  if (E.isRight(ownNamespace)) ownNamespace.right.close()
-  return same
-}
+type Found = E.Either<SyscallError, FileStatus>
 
-const isSame = (a: OwnedFd, b: OwnedFd): boolean => {
-  const [first, second] = [statusOf(a.borrowed, 'process'), statusOf(b.borrowed, 'daemon')]
-  return E.isRight(first) && E.isRight(second) && sameFile(first.right, second.right)
+/** The same file, reached through the same mount. What neither can be looked at is the same, too. */
+const isSame = (a: Found, b: Found): boolean =>
+  E.isLeft(a) || E.isLeft(b)
+    ? E.isLeft(a) && E.isLeft(b)
+    : sameFile(a.right, b.right) && a.right.mount === b.right.mount
+
+/** Whether a process has our own root directory and mount namespace. */
+export const seesTheHost = ({ root, mountNamespace }: ProcessHandle): boolean =>
+  mountNamespace === undefined ||
+  (isSame(statusOf(root.borrowed, 'process'), statusAt('/')) &&
+    isSame(statusOf(mountNamespace.borrowed, 'process'), statusAt('/proc/self/ns/mnt')))
+
+/**
+ * Whether a process went elsewhere since it was held: into another root (chroot(2), pivot_root(2)), or into other mounts or
+ * another network (unshare(2), setns(2)). Of one that has ended nothing is said.
+ */
+export const hasMoved = (pid: Pid, { pidfd, root, mountNamespace, network }: ProcessHandle): boolean => {
+  if (pidfd === undefined || mountNamespace === undefined) return false
+  const held = [
+    statusOf(root.borrowed, 'process'),
+    statusOf(mountNamespace.borrowed, 'process'),
+    network === undefined ? statusAt('/proc/self/ns/net') : statusOf(network.fd.borrowed, 'process'),
+  ]
+  const now = ['root', 'ns/mnt', 'ns/net'].map(link => statusAt(`/proc/${pid}/${link}`))
+  const stayed = held.every((status, index) => isSame(status, now[index] ?? status))
+  return !stayed && !hasExited(pidfd.borrowed)
 }

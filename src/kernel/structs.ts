@@ -67,7 +67,18 @@ export const EPOLL_EVENT = { size: koffi.sizeof(epollEvent), ...offsets(epollEve
 export const OPEN_HOW = { size: koffi.sizeof(openHow), ...offsets(openHow, 'flags', 'mode', 'resolve') }
 export const STATX = {
   size: koffi.sizeof(statx),
-  ...offsets(statx, 'uid', 'gid', 'mode', 'inode', 'rdevMajor', 'rdevMinor', 'devMajor', 'devMinor'),
+  ...offsets(
+    statx,
+    'uid',
+    'gid',
+    'mode',
+    'inode',
+    'rdevMajor',
+    'rdevMinor',
+    'devMajor',
+    'devMinor',
+    'mountId',
+  ),
 }
 export const SOCKADDR_UN = { size: koffi.sizeof(sockaddrUn), ...offsets(sockaddrUn, 'family', 'path') }
 export const POLLFD = { size: koffi.sizeof(pollfd), ...offsets(pollfd, 'fd', 'events', 'revents') }

@@ -8,6 +8,7 @@ import { type MountWatch, watchMounts } from '../kernel/mount-table.ts'
 import {
   closeProcess,
   hasExited,
+  hasMoved,
   openHost,
   openProcess,
   type ProcessHandle,
@@ -24,6 +25,8 @@ export class Container {
   users = 0
   followed = false
   exited = false
+  /** Its process went elsewhere: whoever has something in here looks for it there. */
+  left = false
   watch: Watch | undefined
   mounts: MountWatch | undefined
 
@@ -47,6 +50,8 @@ export interface Containers {
   release(container: Container): void
   /** Watch exactly these for their end. */
   follow(pids: ReadonlySet<Pid>): void
+  /** Look whether any process went into another root or other namespaces; whoever asks for it next holds it there. */
+  lookForMoves(): void
   close(): void
 }
 
@@ -74,7 +79,7 @@ export const createContainers = ({
   }
 
   const dispose = (container: Container): void => {
-    if (container.users > 0 || (container.followed && !container.exited)) return
+    if (container.users > 0 || (container.followed && !container.exited && !container.left)) return
     unwatch(container)
     closeProcess(container.handle)
     if (current.get(container.pid) === container) current.delete(container.pid)
@@ -134,6 +139,15 @@ export const createContainers = ({
         const container = open(pid)
         // Gone already: a stale graph. The links that name it find out when they are injected.
         if (E.isRight(container)) container.right.followed = true
+      }
+    },
+    lookForMoves: () => {
+      for (const container of [...current.values()]) {
+        if (!hasMoved(container.pid, container.handle)) continue
+        container.left = true
+        unwatch(container)
+        current.delete(container.pid)
+        dispose(container)
       }
     },
     close: () => {

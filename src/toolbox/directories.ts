@@ -52,7 +52,7 @@ export interface Directories {
 
 const nameOf = (path: string): string => path.slice(path.lastIndexOf('/') + 1)
 
-const keyOf = (status: FileStatus): string => `${status.device}/${status.inode}`
+const keyOf = ({ device, inode }: FileStatus): string => `${device}/${inode}`
 
 /** `/a/b` -> `['/', '/a', '/a/b']`. */
 const prefixes = (path: string): readonly string[] => {
@@ -174,7 +174,8 @@ export const createDirectories = (at: AtMoment): Directories => {
         releaseMade(chain)
         return status
       }
-      const key = keyOf(status.right)
+      // By mount as well: the same directory may be writable in one container and not in another.
+      const key = `${keyOf(status.right)} ${status.right.mount}`
       const shared = held.get(key)
       if (shared !== undefined) {
         shared.users += 1

@@ -324,7 +324,7 @@ export const createLinuxToolbox = ({
 
   const lossOf = (live: Live, deep: boolean): Loss | undefined => {
     if (live.container.exited) return 'consumer-exited'
-    if (!live.plant.isStillOurs(deep)) return 'target-lost'
+    if (live.container.left || !live.plant.isStillOurs(deep)) return 'target-lost'
     return kindIsStale(live) ? 'target-lost' : undefined
   }
 
@@ -348,6 +348,7 @@ export const createLinuxToolbox = ({
     follow: (pids: ReadonlySet<Pid>) => containers.follow(pids),
     observe: (ids, deep) => {
       const losses = new Map<MediationId, Loss>()
+      if (deep) containers.lookForMoves()
       for (const id of ids) {
         const live = alive.get(id)
         const loss = live === undefined ? 'target-lost' : lossOf(live, deep)

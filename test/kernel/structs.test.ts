@@ -62,6 +62,7 @@ const IN_C: Readonly<Record<string, readonly [string, Readonly<Record<string, st
       rdevMinor: 'stx_rdev_minor',
       devMajor: 'stx_dev_major',
       devMinor: 'stx_dev_minor',
+      mountId: 'stx_mnt_id',
     },
   ],
   SOCKADDR_UN: ['struct sockaddr_un', { family: 'sun_family', path: 'sun_path' }],

@@ -27,6 +27,10 @@ export interface ContainerOptions {
   readonly disk?: string
   /** Read-only but for /run and /tmp. */
   readonly sealed?: boolean
+  /** An overlay (overlayfs) over a root that has `/opt/below`. */
+  readonly overlay?: boolean
+  /** One that shows a process to its owner only, or none at all. */
+  readonly proc?: 'hidden' | 'none'
   /** A network namespace of its own; absent: the host's, as most containers of a device have. */
   readonly network?: 'own'
   /**
@@ -34,6 +38,8 @@ export interface ContainerOptions {
    * is root there, or the first user of a map without root. What it mounts, it owns; a `disk` is given to that user.
    */
   readonly user?: string
+  /** Its init carries out what `order` tells it; else it does nothing. */
+  readonly takesOrders?: boolean
   /** Host directories by the path they get in the container. */
   readonly shares?: Readonly<Record<string, string>>
 }
@@ -53,6 +59,8 @@ export interface Place {
 export interface Container extends Place {
   /** Run to its end; what it printed. Throws with its complaints if it fails. */
   readonly exec: (...command: readonly string[]) => Promise<string>
+  /** A line of shell for its init to carry out itself, if it `takesOrders`. */
+  readonly order: (line: string) => void
   /** Kill its init, and with it all that runs inside; returns when nothing is left. */
   readonly kill: () => Promise<void>
 }
@@ -127,7 +135,7 @@ const unshared = async (
   namespaces: readonly string[],
   command: readonly string[],
   user?: string,
-): Promise<{ pid: number; kill: () => Promise<void> }> => {
+): Promise<Pick<Container, 'pid' | 'order' | 'kill'>> => {
   const flags = [...namespaces, ...(user === undefined ? [] : ['--user', '--keep-caps'])]
   const child = spawn('unshare', [
     ...flags,
@@ -163,12 +171,21 @@ const unshared = async (
   const pid = await says('ready')
   return {
     pid,
+    order: line => {
+      child.stdin.write(`${line}\n`)
+    },
     kill: async () => {
       // A test may have killed it already, and its number may be another's by now.
       if (!hasEnded(child) && childOf(outer) === pid) process.kill(pid, 'SIGKILL')
       await untilEnded(child)
     },
   }
+}
+
+const modeOf = ({ disk, sealed, overlay }: ContainerOptions): string => {
+  if (disk !== undefined) return 'disk'
+  if (overlay === true) return 'overlay'
+  return sealed === true ? 'sealed' : 'memory'
 }
 
 /** Where the files are that a container starts from, for one whose root is nobody outside. */
@@ -189,8 +206,6 @@ export const startContainer = async (
   scratch: string,
   options: ContainerOptions = {},
 ): Promise<Container> => {
-  const style = options.style ?? 'pivot'
-  const mode = options.disk !== undefined ? 'disk' : options.sealed === true ? 'sealed' : 'memory'
   const root = options.disk ?? join(scratch, `${name}.root`)
   mkdirSync(root, { recursive: true })
   const shares = Object.entries(options.shares ?? {}).map(([inside, host]) => `${host}=${inside}`)
@@ -199,9 +214,19 @@ export const startContainer = async (
     chownSync(root, initOf(user).outside, initOf(user).outside)
   const support = user === undefined ? SUPPORT : readableByAll(scratch)
   const ownNetwork = options.network === 'own'
-  const { pid, kill } = await unshared(
+  const { pid, order, kill } = await unshared(
     ['--mount', ...(ownNetwork ? ['--net'] : [])],
-    ['sh', join(support, 'container.sh'), root, style, mode, join(support, 'peers'), ...shares],
+    [
+      'sh',
+      join(support, 'container.sh'),
+      root,
+      options.style ?? 'pivot',
+      modeOf(options),
+      options.proc ?? 'open',
+      options.takesOrders === true ? 'orders' : 'idle',
+      join(support, 'peers'),
+      ...shares,
+    ],
     user,
   )
   const namespaces = ['-m', '-p', '-u', '-i', ...(ownNetwork ? ['-n'] : []), ...asInitOf(user)]
@@ -214,13 +239,14 @@ export const startContainer = async (
     spawn: enter,
     peers: '/peers',
     exec: (...command) => runToEnd(enter(command), command),
+    order,
     kill,
   }
 }
 
 /** A container that shares the host's mount namespace: its paths are the host's, its processes are its own. */
 export const startContainerOnHostRoot = async (name: string): Promise<Container> => {
-  const { pid, kill } = await unshared([], ['sh', '-c', 'echo ready; exec cat >/dev/null'])
+  const { pid, order, kill } = await unshared([], ['sh', '-c', 'echo ready; exec cat >/dev/null'])
   const enter = (command: readonly string[]): ChildProcessWithoutNullStreams =>
     spawn('nsenter', ['-t', `${pid}`, '-p', '-u', '-i', '--', ...command])
   return {
@@ -229,6 +255,7 @@ export const startContainerOnHostRoot = async (name: string): Promise<Container>
     pid,
     spawn: enter,
     exec: (...command) => runToEnd(enter(command), command),
+    order,
     kill,
   }
 }

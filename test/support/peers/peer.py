@@ -632,6 +632,11 @@ def served_by(listener):
 
 
 @operation
+def ready():
+    return {}
+
+
+@operation
 def open_descriptors():
     return {'count': len(os.listdir('/proc/self/fd'))}
 
