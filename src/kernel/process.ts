@@ -154,6 +154,19 @@ export const openProcess = (pid: Pid): E.Either<SyscallError, ProcessHandle> => 
   })
 }
 
+/** Whether a process is the first one of a pid namespace of its own (`NSpid`, proc_pid_status(5)), as a container's is. */
+export const isFirstOfItsOwn = (pid: Pid): boolean => {
+  try {
+    const [, ...numbers] =
+      /^NSpid:.*$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[0].split('\t') ?? []
+    return numbers.length > 1 && numbers.at(-1) === '1'
+  } catch (error) {
+    // It has ended meanwhile; anything else is a bug.
+    if (error instanceof Error && 'code' in error) return false
+    throw error
+  }
+}
+
 type Found = E.Either<SyscallError, FileStatus>
 
 /** The same file, reached through the same mount. What neither can be looked at is the same, too. */

@@ -1,6 +1,6 @@
 /**
  * The containers of the graph, each held by its init process: one pidfd, one root and one mount namespace, however
- * many links use them. A number whose process has ended is opened anew, so that its next owner is never taken for it.
+ * many links use them. A number whose process has ended is not taken for its next owner's while the graph is stale.
  */
 import { E } from '../fp.ts'
 import { Readiness } from '../kernel/epoll.ts'
@@ -9,6 +9,7 @@ import {
   closeProcess,
   hasExited,
   hasMoved,
+  isFirstOfItsOwn,
   openHost,
   openProcess,
   type ProcessHandle,
@@ -48,7 +49,7 @@ export interface Containers {
   /** From now on, report when the container's mounts change: something is planted in it. */
   watchMounts(container: Container): void
   release(container: Container): void
-  /** Watch exactly these for their end. */
+  /** Watch exactly these for their end: the graph, as it was just read, names them. */
   follow(pids: ReadonlySet<Pid>): void
   /** Look whether any process went into another root or other namespaces; whoever asks for it next holds it there. */
   lookForMoves(): void
@@ -61,15 +62,30 @@ export interface ContainersOptions {
   readonly onMountsChanged: (pid: Pid) => void
   /** A process of the graph sees what the host sees: a reused pid of a stale graph, or a container without a wall. */
   readonly onNoContainer: (pid: Pid) => void
+  /** The graph still names a number whose process ended, and another process that cannot be meant has it now. */
+  readonly onReused: (pid: Pid) => void
 }
+
+/** A number whose process ended and that the graph still names. */
+interface Outlived {
+  /** In a graph that was read after that end. */
+  namedSince: boolean
+  /** It was said that another process has it. */
+  told: boolean
+}
+
+const gone = (pid: Pid): SyscallError => syscallError('pidfd_open', 'ESRCH', `process ${pid}`)
 
 export const createContainers = ({
   reactor,
   onExit,
   onMountsChanged,
   onNoContainer,
+  onReused,
 }: ContainersOptions): Containers => {
   const current = new Map<Pid, Container>()
+  /** Numbers that the graph has named ever since their process was found to have ended. */
+  const outlived = new Map<Pid, Outlived>()
 
   const unwatch = (container: Container): void => {
     container.watch?.close()
@@ -85,22 +101,55 @@ export const createContainers = ({
     if (current.get(container.pid) === container) current.delete(container.pid)
   }
 
+  const outlive = (pid: Pid): void => {
+    outlived.set(pid, { namedSince: false, told: false })
+  }
+
   const exited = (container: Container): void => {
     container.exited = true
     unwatch(container)
     if (current.get(container.pid) === container) current.delete(container.pid)
+    outlive(container.pid)
     onExit(container.pid)
     dispose(container)
+  }
+
+  /**
+   * Whether a number may be used that the graph still names although its process ended: only from a graph that was read
+   * since, and only for what can be a container's init. Anything else is whoever got the number next.
+   */
+  const mayBeMeant = (pid: Pid, handle: ProcessHandle): boolean => {
+    const former = outlived.get(pid)
+    if (former === undefined) return true
+    if (!former.namedSince) return false
+    const onHost = seesTheHost(handle)
+    if (!onHost && isFirstOfItsOwn(pid)) {
+      outlived.delete(pid)
+      return true
+    }
+    if (!former.told) {
+      former.told = true
+      if (onHost) onNoContainer(pid)
+      onReused(pid)
+    }
+    return false
   }
 
   const open = (pid: Pid): E.Either<SyscallError, Container> => {
     const known = current.get(pid)
     if (known !== undefined) {
       // Its end is told in a moment, and what it had is closed then.
-      return known.ended ? E.left(syscallError('pidfd_open', 'ESRCH', `process ${pid}`)) : E.right(known)
+      return known.ended ? E.left(gone(pid)) : E.right(known)
     }
     const handle = pid === HOST ? openHost() : openProcess(pid)
-    if (E.isLeft(handle)) return handle
+    if (E.isLeft(handle)) {
+      if (handle.left.errno === 'ESRCH' && !outlived.has(pid)) outlive(pid)
+      return handle
+    }
+    if (!mayBeMeant(pid, handle.right)) {
+      closeProcess(handle.right)
+      return E.left(gone(pid))
+    }
     const container = new Container(pid, handle.right)
     const { pidfd } = handle.right
     if (pidfd !== undefined) {
@@ -131,6 +180,10 @@ export const createContainers = ({
       dispose(container)
     },
     follow: pids => {
+      for (const [pid, former] of outlived) {
+        former.namedSince = true
+        if (!pids.has(pid)) outlived.delete(pid)
+      }
       for (const container of [...current.values()]) {
         container.followed = pids.has(container.pid)
         dispose(container)

@@ -97,6 +97,8 @@ export const createLinuxToolbox = ({
     onExit: pid => tell({ _tag: 'ProcessExited', pid }),
     onMountsChanged: pid => tell({ _tag: 'MountsChanged', pid }),
     onNoContainer: pid => log.warn({ containerPid: pid }, 'a process of the graph is not in a container'),
+    onReused: pid =>
+      log.warn({ containerPid: pid }, 'a pid of the graph is another process now, and is not used'),
   })
   const sockets = createProviderSockets({ containers, at })
 

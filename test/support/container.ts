@@ -17,6 +17,7 @@ import {
 import { join, resolve } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { eventually } from './eventually.ts'
+import { underPid } from './reused-pid.ts'
 
 const SUPPORT = resolve('test/support')
 
@@ -40,6 +41,8 @@ export interface ContainerOptions {
   readonly user?: string
   /** Its init carries out what `order` tells it; else it does nothing. */
   readonly takesOrders?: boolean
+  /** Its init gets this pid, once it is free. */
+  readonly pid?: number
   /** Host directories by the path they get in the container. */
   readonly shares?: Readonly<Record<string, string>>
 }
@@ -130,22 +133,18 @@ const mapped = (map: string, command: readonly string[]): readonly string[] => [
   ...command,
 ]
 
-/** `unshare`, with the pid that its only child has on the host. `kill` ends that child, and unshare with it. */
+/** `unshare`, with the pid that its only child has on the host. `kill` ends that child, and its parent with it. */
 const unshared = async (
   namespaces: readonly string[],
   command: readonly string[],
-  user?: string,
+  { user, pid: chosenPid }: Pick<ContainerOptions, 'user' | 'pid'> = {},
 ): Promise<Pick<Container, 'pid' | 'order' | 'kill'>> => {
-  const flags = [...namespaces, ...(user === undefined ? [] : ['--user', '--keep-caps'])]
-  const child = spawn('unshare', [
-    ...flags,
-    '--pid',
-    '--uts',
-    '--ipc',
-    '--fork',
-    '--kill-child',
-    ...(user === undefined ? command : mapped(user, command)),
-  ])
+  const flags = [...namespaces, '--uts', '--ipc', ...(user === undefined ? [] : ['--user', '--keep-caps'])]
+  const inNamespaces = [...flags, '--', ...(user === undefined ? command : mapped(user, command))]
+  const child =
+    chosenPid === undefined
+      ? spawn('unshare', ['--pid', '--fork', '--kill-child', ...inNamespaces])
+      : spawn(...argument(underPid(chosenPid, ['unshare', ...inNamespaces], '--init')))
   const { pid: outer } = child
   if (outer === undefined) throw new Error('unshare did not start')
   const complaints: string[] = []
@@ -160,7 +159,7 @@ const unshared = async (
       return said.includes(`${word}\n`)
     })
     const init = childOf(outer)
-    if (init === undefined) throw new Error('unshare has no child')
+    if (init === undefined) throw new Error('it has no init')
     return init
   }
   if (user !== undefined) {
@@ -227,7 +226,7 @@ export const startContainer = async (
       join(support, 'peers'),
       ...shares,
     ],
-    user,
+    options,
   )
   const namespaces = ['-m', '-p', '-u', '-i', ...(ownNetwork ? ['-n'] : []), ...asInitOf(user)]
   const enter = (command: readonly string[]): ChildProcessWithoutNullStreams =>

@@ -14,6 +14,7 @@ import { pid } from './builders.ts'
 import { type Container, type ContainerOptions, startContainer } from './container.ts'
 import { must, openDescriptors } from './descriptors.ts'
 import { canRunHere } from './requirements.ts'
+import type { Mortal } from './scenario.ts'
 import { type ToolboxBench, withLinuxToolbox } from './toolboxes.ts'
 
 export interface FaultBench extends ToolboxBench {
@@ -24,16 +25,23 @@ export interface FaultBench extends ToolboxBench {
   /** Every moment there was since this was last asked. */
   readonly moments: () => readonly Moment[]
   readonly container: (name: string, options?: ContainerOptions) => Promise<Container>
+  /** Killed at the end of the test, whatever happens. */
+  readonly adopt: <A extends Mortal>(mortal: A) => A
 }
 
-const run = async (
+/** Run with a toolbox and containers of its own, all gone afterwards; skipped where that cannot be. */
+export const withFaults = async (
   limits: Partial<Limits>,
   t: TestContext,
   body: (bench: FaultBench) => Promise<void>,
 ): Promise<void> => {
   if (!canRunHere(t)) return
   const scratch = mkdtempSync(join(tmpdir(), 'pvx-faults-'))
-  const containers: Container[] = []
+  const mortals: Mortal[] = []
+  const adopt = <A extends Mortal>(mortal: A): A => {
+    mortals.push(mortal)
+    return mortal
+  }
   const traps: { moment: Moment; act: () => void }[] = []
   let passed: Moment[] = []
   const atMoment: AtMoment = moment => {
@@ -54,16 +62,13 @@ const run = async (
             passed = []
             return since
           },
-          container: async (name, options) => {
-            const container = await startContainer(name, scratch, options)
-            containers.push(container)
-            return container
-          },
+          container: async (name, options) => adopt(await startContainer(name, scratch, options)),
+          adopt,
         }),
       atMoment,
     )
   } finally {
-    await Promise.all(containers.map(container => container.kill()))
+    await Promise.all(mortals.map(mortal => mortal.kill()))
     rmSync(scratch, { recursive: true, force: true })
   }
 }
@@ -74,7 +79,7 @@ export const faulty = (
   body: (bench: FaultBench) => Promise<void>,
   limits: Partial<Limits> = {},
 ): void => {
-  test(name, t => run(limits, t, body))
+  test(name, t => withFaults(limits, t, body))
 }
 
 /** Kill a container's init; returns when it has ended, with all that ran inside. */
