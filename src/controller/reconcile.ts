@@ -161,7 +161,8 @@ export const createReconciler = (options: ReconcileOptions): Reconciler => {
       // An old graph is applied again too: the policy may have changed, and a resync may be due.
       if (graph !== null) await apply(graph, reasons, id)
       if (followed?.of !== desired) followed = { of: desired, pids: pidsOf(Object.values(desired.links)) }
-      host.follow(followed.pids)
+      // A graph that could not be read again does not say that what it names is still meant.
+      if (E.isRight(reading)) host.follow(followed.pids)
       observe(reasons)
       return E.isLeft(reading) ? 'read-failed' : 'done'
     },

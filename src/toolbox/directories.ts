@@ -7,6 +7,7 @@ import type { BorrowedFd, OwnedFd } from '../kernel/fd.ts'
 import { makeDirectory, removeDirectory, rename, resolveIn, statusIn, statusOf } from '../kernel/files.ts'
 import type { SyscallError } from '../model/errors.ts'
 import { type FileIdentity, sameIdentity } from './journal-format.ts'
+import type { AtMoment } from './moments.ts'
 import { privateName } from './private-name.ts'
 import type { Scribe } from './scribe.ts'
 
@@ -77,7 +78,7 @@ const prefixes = (path: string): readonly string[] => {
   return found
 }
 
-export const createDirectories = (): Directories => {
+export const createDirectories = (at: AtMoment): Directories => {
   const held = new Map<string, Held>()
   const made = new Map<string, Made>()
 
@@ -112,6 +113,7 @@ export const createDirectories = (): Directories => {
     }
     const created = makeDirectory(parent.borrowed, name, DIRECTORY_MODE, subject)
     if (E.isLeft(created)) return created
+    at('directory made')
     const found = resolveIn(parent.borrowed, name, 'real-directory', subject)
     if (E.isLeft(found)) return give(found.left)
     opened.push(found.right)
@@ -146,7 +148,10 @@ export const createDirectories = (): Directories => {
     if (E.isLeft(created)) return give(created.left)
     scribe.made(trace, created.right.identity)
     const renamed = rename(parent.borrowed, temporary, name, 'keep', subject)
-    if (E.isRight(renamed)) return E.right({ ...created.right, gone })
+    if (E.isRight(renamed)) {
+      at('directory named')
+      return E.right({ ...created.right, gone })
+    }
     discard(parent, temporary, created.right, subject)
     if (renamed.left.errno !== 'EXDEV') return give(renamed.left)
     // An overlay whose upper layer has no extended attributes renames no directory. One that is made in its place is
@@ -224,7 +229,8 @@ export const createDirectories = (): Directories => {
         releaseMade(chain)
         return status
       }
-      const key = keyOf(status.right)
+      // By mount as well: the same directory may be writable in one container and not in another.
+      const key = `${keyOf(status.right)} ${status.right.mount}`
       const shared = held.get(key)
       if (shared !== undefined) {
         shared.users += 1

@@ -25,10 +25,6 @@ const PEERS = join(SUPPORT, 'peers')
 export class BeyondLxc extends Error {}
 
 export interface LxcOptions extends ContainerOptions {
-  /** A network namespace of its own, an empty one; absent: the host's, as Pantavisor does it. */
-  readonly network?: 'own'
-  /** A user namespace of its own with this map of uids and of gids (user_namespaces(7)), as in `0 100000 65536`. */
-  readonly user?: string
   /** Its first process ends when LXC asks it to, as an init system does; absent: a `cat`, which is never told. */
   readonly halts?: boolean
   /** Shell, run in the container's namespaces after its mounts were made and while it still has the host's root. */
@@ -88,11 +84,13 @@ const bind = (host: string, inside: string, how: 'ro' | 'rw'): string =>
 
 /** LXC mounts the root and moves into it. */
 const rooted = ({ lxcpath }: LxcPlace, options: LxcOptions): readonly string[] => {
-  const { disk, sealed, mountHook, user, network } = options
+  const { disk, sealed, mountHook, user, network, overlay, proc } = options
+  if (proc !== undefined) throw new BeyondLxc('LXC mounts /proc in its own way')
   const lower = disk ?? join(lxcpath, 'lower')
   const upper = join(lxcpath, 'upper')
   furnish(lower)
   mkdirSync(upper)
+  if (overlay === true) mkdirSync(join(lower, 'opt/below'))
   if (user !== undefined) giveTo(rootOf(user), lower)
   return [
     'lxc.hook.version = 1',
@@ -136,6 +134,7 @@ const own = ({ name, cgroup }: LxcPlace, { network, user }: LxcOptions): readonl
 const ROOTLESS = ['lxc.autodev = 0', 'lxc.mount.auto = proc:rw']
 
 const SETTLED = ['sh', '-c', 'echo ready; exec cat >/dev/null']
+const OBEYING = ['sh', '-c', 'echo ready; while read -r order; do eval "$order"; done']
 const HALTING = ['sh', '-c', 'trap "exit 0" PWR; echo ready; while read -r _; do :; done']
 
 const chrooted = ({ name, scratch }: LxcPlace, options: LxcOptions): readonly string[] => {
@@ -143,7 +142,14 @@ const chrooted = ({ name, scratch }: LxcPlace, options: LxcOptions): readonly st
   const mode = options.disk !== undefined ? 'disk' : options.sealed === true ? 'sealed' : 'memory'
   const shares = Object.entries(options.shares ?? {}).map(([inside, host]) => `${host}=${inside}`)
   mkdirSync(root, { recursive: true })
-  return ['sh', join(SUPPORT, 'container.sh'), root, 'chroot', mode, PEERS, ...shares]
+  const script = ['sh', join(SUPPORT, 'container.sh'), root, 'chroot', mode]
+  return [
+    ...script,
+    options.proc ?? 'open',
+    options.takesOrders === true ? 'orders' : 'idle',
+    PEERS,
+    ...shares,
+  ]
 }
 
 /** Write its config, and make what that names; its first process, which says "ready" and ends with its standard input. */
@@ -153,5 +159,6 @@ export const configure = (place: LxcPlace, options: LxcOptions): readonly string
   mkdirSync(join(place.lxcpath, place.name))
   writeFileSync(join(place.lxcpath, place.name, 'config'), `${lines.join('\n')}\n`)
   if (isChroot) return chrooted(place, options)
+  if (options.takesOrders === true) return OBEYING
   return options.halts === true ? HALTING : SETTLED
 }

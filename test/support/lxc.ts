@@ -69,6 +69,9 @@ export const startLxcContainer = async (
     spawn: enter,
     peers: '/peers',
     exec: (...command) => runToEnd(enter(command), command),
+    order: line => {
+      child.stdin.write(`${line}\n`)
+    },
     stop: () => end('--nokill', '--timeout', '10'),
     kill: () => end('--kill'),
   }

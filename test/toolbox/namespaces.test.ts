@@ -129,6 +129,7 @@ const move = async ({ host }: ToolboxBench, { pid }: Sandbox): Promise<void> => 
   writeFileSync(`/proc/${pid}/root/tmp/go`, '')
   await until('it has moved', () => readlinkSync(`/proc/${pid}/root`) === '/tmp/root')
   host.follow(new Set([pid]))
+  host.observe([], false)
 }
 
 elsewhere(
