@@ -200,9 +200,12 @@ scenario('a folder swapped for a symlink after planting leads the removal nowher
   const { app, entry, link } = await unconnectedPair(world)
   world.ctrl.serve([entry])
   await world.daemon.reaches(link, 'mediating')
+  // Stopped, or it may make the folder again before the symlink is there.
+  world.daemon.signal('SIGSTOP')
   await app.exec('mv', '/run/pvx', '/run/moved')
   symlinkSync(folder, app.path('/run/pvx'))
   world.ctrl.serve([])
+  world.daemon.signal('SIGCONT')
   await world.daemon.reaches(link, 'released')
   assert.deepEqual(readdirSync(folder), ['raw.sock'])
   assert.equal(existsSync(app.path('/run/moved/raw.sock')), false)
