@@ -210,7 +210,7 @@ scenario(
     const app = await starting
     assert.equal(app.pid, pid)
     await eventually('it is planted in its root', () => exists(app.path(target)))
-    assert.ok(!exists(join(world.scratch, 'early')))
+    await eventually('the early one is gone', () => !exists(join(world.scratch, 'early')))
     await echoes(await world.peer(app), 'line', target)
   },
   WITH_LXC,
