@@ -12,19 +12,6 @@ const MAX_PATH_BYTES = 4095
 const MAX_COMPONENT_BYTES = 255
 /** `sun_path` has 108 bytes, of which an abstract name spends one on its leading NUL (unix(7)). */
 const MAX_ABSTRACT_BYTES = 107
-const SHOWN_CHARACTERS = 64
-
-/** A foreign value in a few words. Nested values are named, not printed: printing a deep one would overflow the stack. */
-export const shown = (value: unknown): string => {
-  if (value === undefined) return 'nothing'
-  if (value === null) return 'null'
-  if (Array.isArray(value)) return 'an array'
-  if (typeof value === 'object') return 'an object'
-  if (typeof value !== 'string') return String(value)
-  return value.length <= SHOWN_CHARACTERS
-    ? JSON.stringify(value)
-    : `${JSON.stringify(value.slice(0, SHOWN_CHARACTERS))}... (${value.length} characters)`
-}
 
 const utf8Bytes = (text: string): number => Buffer.byteLength(text, 'utf8')
 
