@@ -4,16 +4,21 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { Io } from '../../src/kernel/errno.ts'
 import { growSendBuffer } from '../../src/kernel/socket.ts'
+import { createCounters } from '../../src/relay/counters.ts'
+import { HeldDescriptors } from '../../src/relay/descriptor-reserve.ts'
+import { PacketOutbox } from '../../src/relay/packet-outbox.ts'
+import { readPackets } from '../../src/relay/read-packets.ts'
 import { consume, leavesNoDescriptors, openDescriptors, parcels } from '../support/descriptors.ts'
 import { needsRoot } from '../support/privileges.ts'
 import {
   type Message,
+  pairOf,
   pattern,
   quiet,
   type RelayOptions,
   turn,
   until,
-  type Wire,
+  Wire,
   withRelay,
 } from '../support/relay.ts'
 
@@ -195,6 +200,34 @@ test('packets queued behind a slow reader are delivered after their writer has c
     assert.equal(await provider.nextPacket(), undefined)
     await until('it is over', () => relay.open.size === 0)
   }))
+
+/** Does something in the middle of reading a packet: after the look at its length, before it is taken. */
+class Meanwhile extends HeldDescriptors {
+  readonly #act: () => void
+
+  constructor(act: () => void) {
+    super(Number.POSITIVE_INFINITY)
+    this.#act = act
+  }
+
+  override get full(): boolean {
+    this.#act()
+    return super.full
+  }
+}
+
+test('packets of a peer that resets between the look at one and its reading all arrive', async () => {
+  const [source, writer] = pairOf('seqpacket')
+  const [sink, reader] = pairOf('seqpacket')
+  const ours = new Wire(source)
+  ours.send('never read')
+  for (const text of ['one', 'two', 'three']) writer.send(text)
+  const outbox = new PacketOutbox(sink.borrowed, HeldDescriptors.ofAll())
+  const meanwhile = new Meanwhile(() => writer.close())
+  assert.equal(readPackets(ours.fd, 'consumer', outbox, createCounters(), meanwhile), 'ended')
+  assert.deepEqual(await texts(reader, 3), ['one', 'two', 'three'])
+  for (const end of [ours, sink, reader]) end.close()
+})
 
 test('descriptors queued for a reader that vanishes are closed', () =>
   withRelay(PACKETS, async relay => {
