@@ -11,19 +11,6 @@ import { isPid, isUid } from '../model/identity.ts'
 /** PATH_MAX with its NUL is 4096, NAME_MAX is 255 (limits.h(0p)). */
 const MAX_PATH_BYTES = 4095
 const MAX_COMPONENT_BYTES = 255
-const SHOWN_CHARACTERS = 64
-
-/** A foreign value in a few words. Nested values are named, not printed: printing a deep one would overflow the stack. */
-export const shown = (value: unknown): string => {
-  if (value === undefined) return 'nothing'
-  if (value === null) return 'null'
-  if (Array.isArray(value)) return 'an array'
-  if (typeof value === 'object') return 'an object'
-  if (typeof value !== 'string') return String(value)
-  return value.length <= SHOWN_CHARACTERS
-    ? JSON.stringify(value)
-    : `${JSON.stringify(value.slice(0, SHOWN_CHARACTERS))}... (${value.length} characters)`
-}
 
 const utf8Bytes = (text: string): number => Buffer.byteLength(text, 'utf8')
 

@@ -14,6 +14,7 @@
 
 import { Readiness } from '../kernel/epoll.ts'
 import { type BorrowedFd, OwnedFd } from '../kernel/fd.ts'
+import { discardQueued } from '../kernel/message.ts'
 import { endReading, endWriting, takeUrgentInline } from '../kernel/socket.ts'
 import type { ReadyHandler, Watch } from '../reactor/contract.ts'
 import type { DialError, DialIdentity, Side } from './contract.ts'
@@ -199,6 +200,8 @@ export class Connection {
     if (other !== undefined) {
       other.inputOpen = false
       endReading(other.fd.borrowed)
+      // With a full queue poll(2) would not tell its peer, were it waiting for room to write, that nobody reads any more.
+      discardQueued(other.fd.borrowed)
     }
     this.#flow.outputBroken()
   }
