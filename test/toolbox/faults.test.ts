@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { closeSync, existsSync, openSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { InjectError } from '../../src/model/errors.ts'
 import type { Mediation } from '../../src/model/mediation.ts'
@@ -227,6 +227,22 @@ faulty('a folder that the container makes in the same moment is theirs, and is t
   else await withdraw(bench, link, result.right)
   assert.equal(inside(app, 'cd /run; find one'), 'one\none/two\n')
 })
+
+faulty(
+  'a name stays where it is when the init goes into other mounts, and is lost no more after that',
+  async bench => {
+    const app = await bench.container('app', { network: 'own', takesOrders: true })
+    const link = bench.link.running(app.pid).at(NAME)
+    const mediation = must(await inject(bench, link))
+    const before = readlinkSync(`/proc/${app.pid}/ns/mnt`)
+    app.order(`exec unshare --mount sh -c 'exec cat >/dev/null'`)
+    await until('it went', () => readlinkSync(`/proc/${app.pid}/ns/mnt`) !== before)
+    assert.equal(bench.host.observe([mediation.id], true).get(mediation.id), 'target-lost')
+    const again = must(await inject(bench, link, mediation))
+    assert.equal(bench.host.observe([again.id], true).size, 0)
+    clientAt(NAME, 'stream', app.pid).close()
+  },
+)
 
 interface Occupant {
   readonly by: 'file' | 'directory' | 'symlink' | 'live socket'
