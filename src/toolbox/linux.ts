@@ -243,9 +243,10 @@ export const createLinuxToolbox = ({
     if (E.isLeft(container)) return E.left(peerError('consumer', link.consumer_pid, container.left))
     at('consumer held')
     if (kept !== undefined && stays(kept, request.target, kind.right.kind, container.right)) {
-      containers.release(container.right)
+      containers.release(kept.container)
       kept.dialer.retarget(request.provider)
-      return E.right(mediationOf(refreshed(kept, link, request, kind.right.assumed)))
+      const live = { ...kept, container: container.right }
+      return E.right(mediationOf(refreshed(live, link, request, kind.right.assumed)))
     }
     const plant = plantSocket(
       {

@@ -12,10 +12,10 @@ import { type InjectError, type Occupant, type SyscallError, syscallError } from
 import type { Planted } from '../model/mediation.ts'
 import type { Container } from './containers.ts'
 import { type Directories, type HeldDirectory, nameOf, parentOf } from './directories.ts'
-import { type Plant, type PlantRequest, refused } from './plant.ts'
+import { discard, type Plant, type PlantRequest, refused } from './plant.ts'
 import { makeSocketFile, type SocketFile } from './socket-file.ts'
 
-/** Somebody may take the name between our look and our rename; this often is bad luck, more is a fight. */
+/** The container may change the way to its target while we go it; this often is bad luck, more is a fight. */
 const ATTEMPTS = 3
 
 const OCCUPANTS: Readonly<Record<Exclude<FileStatus['kind'], 'socket'>, Occupant>> = {
@@ -67,22 +67,6 @@ const look = (
   const status = replaceable(request, file.right.borrowed)
   file.right.close()
   return status
-}
-
-/** Look, and make the socket's file; again if somebody was faster. */
-const bindIn = (request: PlantRequest, directory: BorrowedFd): E.Either<InjectError, SocketFile> => {
-  const { target, subject, at } = request
-  let last: SyscallError = syscallError('renameat2', 'EEXIST', subject)
-  for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
-    const stale = look(request, directory)
-    if (E.isLeft(stale)) return stale
-    at('target looked at')
-    const file = makeSocketFile(request, directory, nameOf(target), stale.right)
-    if (E.isRight(file)) return file
-    if (file.left.errno !== 'EEXIST') return E.left(refused(target, file.left))
-    last = file.left
-  }
-  return E.left(refused(target, last))
 }
 
 /** The place of a socket's file. */
@@ -155,27 +139,46 @@ class PathPlant implements Plant {
   }
 }
 
+/** One attempt, from the root down to the name. */
+const plantOnce = (request: PlantRequest, directories: Directories): E.Either<InjectError, Plant> => {
+  const { container, target, subject, at, scribe } = request
+  const directory = directories.hold(container.handle.root.borrowed, parentOf(target), subject, scribe)
+  if (E.isLeft(directory)) return E.left(refused(target, directory.left))
+  const give = (error: InjectError): E.Either<InjectError, never> => {
+    directories.release(directory.right)
+    return E.left(error)
+  }
+  at('parents held')
+  const stale = look(request, directory.right.fd)
+  if (E.isLeft(stale)) return give(stale.left)
+  at('target looked at')
+  const file = makeSocketFile(request, directory.right.fd, nameOf(target), stale.right)
+  if (E.isLeft(file)) return give(refused(target, file.left))
+  return E.right(new PathPlant(request, directories, directory.right, file.right))
+}
+
+/** The container made or removed something on the way that we were going. */
+const wasInTheWay = (error: InjectError): boolean =>
+  error._tag === 'TargetRefused' && (error.cause.errno === 'EEXIST' || error.cause.errno === 'ENOENT')
+
 /**
- * Plant a socket. The listener in the result is the caller's; on a Left nothing is left behind. ESTALE: the container moved
- * or hid the directory while we were in it.
+ * Plant a socket. The listener in the result is the caller's; on a Left nothing is left behind.
+ * A container that changes the way to the target meanwhile is given up after a few attempts. One that goes on hiding what was
+ * planted gets it all the same, for the sake of the connections it may take over; the next look at the path finds it.
  */
 export const plantPath = (request: PlantRequest, directories: Directories): E.Either<InjectError, Plant> => {
-  const { container, target, subject, at, scribe } = request
+  const { container, target } = request
   const owner = ownerFor(container.pid, container.handle)
   if (E.isLeft(owner)) return E.left(refused(target, owner.left))
   return creatingAs<E.Either<InjectError, Plant>>(owner.right, () => {
-    const directory = directories.hold(container.handle.root.borrowed, parentOf(target), subject, scribe)
-    if (E.isLeft(directory)) return E.left(refused(target, directory.left))
-    at('parents held')
-    const file = bindIn(request, directory.right.fd)
-    if (E.isLeft(file)) {
-      directories.release(directory.right)
-      return file
+    for (let attempt = 1; ; attempt += 1) {
+      const plant = plantOnce(request, directories)
+      if (attempt === ATTEMPTS) return plant
+      if (E.isLeft(plant) && !wasInTheWay(plant.left)) return plant
+      if (E.isRight(plant)) {
+        if (plant.right.isStillOurs(true)) return plant
+        discard(plant.right)
+      }
     }
-    const plant = new PathPlant(request, directories, directory.right, file.right)
-    if (plant.isStillOurs(true)) return E.right(plant)
-    plant.listener.close()
-    plant.unplant()
-    return E.left(refused(target, syscallError('openat2', 'ESTALE', subject)))
   })
 }

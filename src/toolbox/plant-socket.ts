@@ -6,7 +6,7 @@ import { E } from '../fp.ts'
 import { isAbstract } from '../model/address.ts'
 import type { InjectError } from '../model/errors.ts'
 import type { Directories } from './directories.ts'
-import type { Plant, PlantRequest } from './plant.ts'
+import { discard, type Plant, type PlantRequest } from './plant.ts'
 import { plantAbstract } from './plant-abstract.ts'
 import { plantPath } from './plant-path.ts'
 
@@ -18,9 +18,6 @@ export const plantSocket = (
   const { container, target } = request
   const plant = isAbstract(target) ? plantAbstract(request) : plantPath(request, directories)
   if (!container.ended) return plant
-  if (E.isRight(plant)) {
-    plant.right.listener.close()
-    plant.right.unplant()
-  }
+  if (E.isRight(plant)) discard(plant.right)
   return E.left({ _tag: 'PeerGone', peer: 'consumer', pid: container.pid })
 }

@@ -35,6 +35,12 @@ export interface Plant {
   unplant(): readonly string[]
 }
 
+/** Of no use after all. */
+export const discard = (plant: Plant): void => {
+  plant.listener.close()
+  plant.unplant()
+}
+
 export const refused = (target: string, cause: SyscallError): InjectError => ({
   _tag: 'TargetRefused',
   target,
