@@ -51,23 +51,37 @@ export const createLeftovers = ({ journal, directories, containers, log }: Lefto
     unplaced.set(key, [...(unplaced.get(key) ?? []), trace])
   }
 
-  /** Remove a name if it is what it should be; in words what keeps it there. */
-  const removeName = (root: BorrowedFd, trace: Trace, name: string): void => {
-    const parent = resolveIn(root, parentOf(trace.path), 'directory', trace.path)
-    if (E.isLeft(parent)) return
-    const found = statusIn(parent.right.borrowed, name, trace.path)
-    const isIt =
+  const isIt = (directory: BorrowedFd, trace: Trace, name: string): boolean => {
+    const found = statusIn(directory, name, trace.path)
+    return (
       E.isRight(found) &&
       found.right.kind === trace.kind &&
       // A private name is nobody else's; a real one may have been taken since.
       (name === trace.private || (trace.made !== null && sameIdentity(found.right, trace.made)))
+    )
+  }
+
+  /** Whether it still stands at its path. Of several that stood there one after the other, at most one does. */
+  const stands = (root: BorrowedFd, trace: Trace): boolean => {
+    const parent = resolveIn(root, parentOf(trace.path), 'directory', trace.path)
+    if (E.isLeft(parent)) return false
+    const standing = isIt(parent.right.borrowed, trace, nameOf(trace.path))
+    parent.right.close()
+    return standing
+  }
+
+  /** Remove a name if it is what it should be; what keeps it there is said. */
+  const removeName = (root: BorrowedFd, trace: Trace, name: string): void => {
+    const parent = resolveIn(root, parentOf(trace.path), 'directory', trace.path)
+    if (E.isLeft(parent)) return
+    const found = isIt(parent.right.borrowed, trace, name)
     const remove = trace.kind === 'socket' ? unlink : removeDirectory
-    const removed = isIt ? remove(parent.right.borrowed, name, trace.path) : E.right(undefined)
+    const removed = found ? remove(parent.right.borrowed, name, trace.path) : E.right(undefined)
     parent.right.close()
     const { consumer, path } = trace
     if (E.isLeft(removed) && removed.left.errno !== 'ENOTEMPTY') {
       log.warn({ consumer, path, errno: removed.left.errno }, 'what an earlier run left cannot be removed')
-    } else if (isIt) {
+    } else if (found) {
       log.info({ consumer, path }, 'removed what an earlier run left')
     }
   }
@@ -80,7 +94,8 @@ export const createLeftovers = ({ journal, directories, containers, log }: Lefto
       if (trace.made === null) {
         journal.gone(trace.id)
       } else if (trace.kind === 'socket') {
-        site.sockets.set(trace.path, trace)
+        if (stands(root, trace)) site.sockets.set(trace.path, trace)
+        else journal.gone(trace.id)
       } else {
         const adopted = directories.adopt(root, trace.path, trace.made, () => journal.gone(trace.id))
         if (adopted === undefined) journal.gone(trace.id)
