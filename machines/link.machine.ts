@@ -49,6 +49,8 @@ import type { DesiredLink } from '../src/model/desired.ts'
 import { sameVerdict } from '../src/model/desired.ts'
 import type { InjectError } from '../src/model/errors.ts'
 import { isRetryable } from '../src/model/errors.ts'
+import type { Limits } from '../src/model/limits.ts'
+import { DEFAULT_LIMITS } from '../src/model/limits.ts'
 import type { LinkKey } from '../src/model/link.ts'
 import { sameButProvider, sameLink } from '../src/model/link.ts'
 import type { Mediation, TeardownReport } from '../src/model/mediation.ts'
@@ -61,6 +63,8 @@ export interface LinkEnvironment {
   readonly now: () => number
   /** In [0, 1). */
   readonly random: () => number
+  /** Absent: the defaults. */
+  readonly limits?: Pick<Limits, 'retryMs' | 'retryMaxMs'>
 }
 
 /** A live mediation as a snapshot may hold it. */
@@ -126,8 +130,6 @@ export interface LinkInput {
   readonly desired: DesiredLink
 }
 
-const FIRST_RETRY_MS = 250
-const LAST_RETRY_MS = 5000
 /** Up to a quarter less, so that links which failed together do not retry together. */
 const JITTER = 0.25
 const SETTLED_AFTER_MS = 60_000
@@ -137,8 +139,10 @@ const isAdmitted = (desired: DesiredLink): boolean => desired.verdict._tag === '
 const sameSpec = (a: DesiredLink, b: DesiredLink): boolean =>
   sameLink(a.link, b.link) && ((isAdmitted(a) && isAdmitted(b)) || sameVerdict(a.verdict, b.verdict))
 
-const retryDelayAfter = (attempt: number, random: number): number =>
-  Math.round(Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** (attempt - 1)) * (1 - JITTER * random))
+const retryDelayAfter = (
+  attempt: number,
+  { random, limits: { retryMs, retryMaxMs } = DEFAULT_LIMITS }: LinkEnvironment,
+): number => Math.round(Math.min(retryMaxMs, retryMs * 2 ** (attempt - 1)) * (1 - JITTER * random()))
 
 const bugOf = (desired: DesiredLink, error: unknown): InjectError => ({
   _tag: 'PluginFailed',
@@ -200,7 +204,7 @@ export const linkMachine = (env: LinkEnvironment) =>
       countFailure: assign(({ context }, { error }: { error: InjectError }) => ({
         lastError: error,
         attempt: context.attempt + 1,
-        retryDelayMs: retryDelayAfter(context.attempt + 1, env.random()),
+        retryDelayMs: retryDelayAfter(context.attempt + 1, env),
       })),
       markSince: assign({ since: () => env.now() }),
       describe: assign(({ context }, { stage }: { stage: Stage }) => ({

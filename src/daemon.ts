@@ -11,6 +11,7 @@ import { createControl } from './control/control.ts'
 import { createController } from './controller/controller.ts'
 import { E } from './fp.ts'
 import { pvCtrlSource } from './graph/source.ts'
+import { descriptorLimit } from './kernel/fd.ts'
 import { canResolveSafely } from './kernel/files.ts'
 import { openOutput } from './kernel/output.ts'
 import { createLog, type Log } from './log.ts'
@@ -20,11 +21,11 @@ import { keyOf } from './model/link.ts'
 import { createCatalogue } from './plugin/catalogue.ts'
 import { openPluginFolder } from './plugin/folder.ts'
 import { createReactor } from './reactor/reactor.ts'
+import { nodeClock } from './reactor/timer-wheel.ts'
+import { sharesOf } from './relay/descriptor-reserve.ts'
 import { openJournal } from './toolbox/journal.ts'
 import { createLinuxToolbox } from './toolbox/linux.ts'
-
-/** Pantavisor answers from memory; one that takes longer is stuck, and the next pass asks again. */
-const READ_TIMEOUT_MS = 5000
+import { logOfLink, quietLog } from './toolbox/quiet-log.ts'
 
 /** esbuild keeps a literal import lazy: a plugin is evaluated when the first link of its type appears. */
 const BUILT_IN = { unix: () => import('../plugins/unix/index.ts') }
@@ -61,30 +62,37 @@ const dieOfBugs = (log: Log, culprit: (error: unknown) => string | undefined): v
  * Ends the process itself: an answer of Pantavisor's that is still awaited must not hold it up.
  */
 export const runDaemon = async (config: DaemonConfig): Promise<number> => {
-  const output = openOutput(process.stdout.fd)
-  const log = await createLog({ level: config.logLevel, pretty: config.pretty, destination: output })
+  const { limits } = config
+  const output = openOutput(process.stdout.fd, limits.logBacklogBytes)
+  const root = await createLog({ level: config.logLevel, pretty: config.pretty, destination: output })
+  const log = quietLog(root, {
+    clock: nodeClock,
+    burstLines: limits.logBurstLines,
+    everyMs: limits.logEveryMs,
+    isLevelEnabled: level => root.isLevelEnabled(level),
+  })
   const missing = whatIsMissing()
   if (missing !== undefined) {
-    log.fatal({ reason: missing }, 'cannot run here')
+    root.fatal({ reason: missing }, 'cannot run here')
     return 1
   }
   const opened = createReactor(error =>
     log.error({ err: error }, 'internal error: one connection or timer gave up'),
   )
   if (E.isLeft(opened)) {
-    log.fatal({ reason: describeError(opened.left) }, 'cannot run here')
+    root.fatal({ reason: describeError(opened.left) }, 'cannot run here')
     return 1
   }
   const reactor = opened.right
   const { pluginDir } = config
   const folder = pluginDir === null ? undefined : openPluginFolder(pluginDir)
-  dieOfBugs(log, error => folder?.culprit(error))
+  dieOfBugs(root, error => folder?.culprit(error))
   const host = createLinuxToolbox({
     reactor,
-    limits: config.limits,
+    limits,
     journal: openJournal(config.journal, log),
     log,
-    logFor: link => log.child({ link: keyOf(link) }),
+    logFor: link => logOfLink(log, keyOf(link)),
   })
   const { file: policy, problem } = openPolicyFile(config.policy)
   let policyConditions: readonly Condition[] = []
@@ -97,15 +105,14 @@ export const runDaemon = async (config: DaemonConfig): Promise<number> => {
   notePolicy(problem)
   const controller = createController({
     env: { clock: reactor.clock, wallClock: Date.now, random: Math.random },
-    source: pvCtrlSource({ socketPath: config.pvCtrl, timeoutMs: READ_TIMEOUT_MS, limits: config.limits }),
+    source: pvCtrlSource({ socketPath: config.pvCtrl, limits }),
     host,
     policy: policy.current,
     plugins: createCatalogue(
       BUILT_IN,
-      folder && { folder, clock: reactor.clock, log, loadMs: config.limits.pluginLoadMs },
+      folder && { folder, clock: reactor.clock, log, loadMs: limits.pluginLoadMs },
     ),
-    limits: config.limits,
-    pluginAnswerMs: config.limits.pluginAnswerMs,
+    limits,
     log,
     intervalMs: config.intervalMs,
   })
@@ -113,13 +120,14 @@ export const runDaemon = async (config: DaemonConfig): Promise<number> => {
     path: config.control,
     controller,
     conditions: () => policyConditions,
-    log,
+    log: root,
     policyPath: config.policy,
     version: VERSION,
   })
 
   const end = (code: number): never => {
     control.close()
+    log.flush()
     output.flush()
     process.exit(code)
   }
@@ -134,6 +142,7 @@ export const runDaemon = async (config: DaemonConfig): Promise<number> => {
     host.beginDrain()
     await controller.drain()
     host.close()
+    log.flush()
     log.info({}, 'stopped')
     end(0)
   }
@@ -145,7 +154,10 @@ export const runDaemon = async (config: DaemonConfig): Promise<number> => {
     void control.open()
   })
 
-  log.info({ version: VERSION, pid: process.pid, pvCtrl: config.pvCtrl, control: config.control }, 'started')
+  // What was left to be worked out is said as it came out.
+  const descriptors = { mayBeOpen: descriptorLimit, ...sharesOf(limits) }
+  const { pvCtrl, control: controlPath } = config
+  log.info({ version: VERSION, pid: process.pid, pvCtrl, control: controlPath, descriptors }, 'started')
   controller.start()
   // The first graph is being asked for by now: what follows takes nothing from it.
   void control.open()

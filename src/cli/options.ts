@@ -76,20 +76,24 @@ const limitOption = <C extends { readonly limits: Limits }>(
     set: (config, value) => ({ ...config, limits: { ...config.limits, [key]: value } }),
   })
 
-const HOUR_MS = 3_600_000
-const MIB = 1024 * 1024
+const MINUTE_MS = 60_000
+const HOUR_MS = 60 * MINUTE_MS
+const DAY_MS = 24 * HOUR_MS
+const KIB = 1024
+const MIB = 1024 * KIB
+const MILLION = 1_000_000
 
 export const graphLimitOptions = <C extends { readonly limits: Limits }>(): readonly Option<C>[] => [
   limitOption(
     'graphBodyBytes',
     'max-graph-bytes',
-    { min: 1024, max: 256 * MIB, unit: 'BYTES' },
+    { min: KIB, max: 256 * MIB, unit: 'BYTES' },
     'Largest answer that is read as a graph; a larger one is a failed read.',
   ),
   limitOption(
     'graphLinks',
     'max-graph-links',
-    { min: 1, max: 1_000_000, unit: 'N' },
+    { min: 1, max: MILLION, unit: 'N' },
     'Most entries of a graph; one with more is a failed read.',
   ),
   limitOption(
@@ -97,6 +101,180 @@ export const graphLimitOptions = <C extends { readonly limits: Limits }>(): read
     'max-string-bytes',
     { min: 64, max: MIB, unit: 'BYTES' },
     'Longest string of an entry; an entry with a longer one is rejected.',
+  ),
+  limitOption(
+    'graphTimeoutMs',
+    'graph-timeout',
+    { min: 10, max: 10 * MINUTE_MS, unit: 'MS' },
+    'How long the whole answer may take; one that takes longer is a failed read.',
+  ),
+]
+
+const connectionOptions: readonly Option<DaemonConfig>[] = [
+  limitOption(
+    'connectionsPerLink',
+    'max-connections-per-link',
+    { min: 1, max: MILLION, unit: 'N' },
+    'Most connections open at once through one link.',
+  ),
+  limitOption(
+    'connectionsTotal',
+    'max-connections',
+    { min: 1, max: MILLION, unit: 'N' },
+    'Most connections open at once through all links.',
+  ),
+  limitOption(
+    'listenBacklog',
+    'backlog',
+    { min: 1, max: 65_535, unit: 'N' },
+    'Connections the kernel queues per planted socket; it clamps this to net.core.somaxconn.',
+  ),
+  limitOption(
+    'acceptPauseMs',
+    'accept-pause',
+    { min: 1, max: MINUTE_MS, unit: 'MS' },
+    'How long a link accepts nobody when descriptors are short; doubles up to --accept-pause-max.',
+  ),
+  limitOption(
+    'acceptPauseMaxMs',
+    'accept-pause-max',
+    { min: 1, max: MINUTE_MS, unit: 'MS' },
+    'The longest of these pauses.',
+  ),
+  limitOption(
+    'connectGraceMs',
+    'connect-timeout',
+    { min: 0, max: HOUR_MS, unit: 'MS' },
+    'How long a new connection waits for a provider that is not there.',
+  ),
+  limitOption(
+    'connectRetryMs',
+    'connect-retry',
+    { min: 1, max: MINUTE_MS, unit: 'MS' },
+    'When that provider is tried again; doubles up to --connect-retry-max.',
+  ),
+  limitOption(
+    'connectRetryMaxMs',
+    'connect-retry-max',
+    { min: 1, max: MINUTE_MS, unit: 'MS' },
+    'The longest time between two of these tries.',
+  ),
+  limitOption(
+    'handshakeMs',
+    'handshake-timeout',
+    { min: 100, max: HOUR_MS, unit: 'MS' },
+    'How long a client may take to say enough that its provider can be dialled, where a protocol waits for that.',
+  ),
+  limitOption(
+    'lingerMs',
+    'linger',
+    { min: 100, max: DAY_MS, unit: 'MS' },
+    'A connection with one dead half and no byte moving is cut after this.',
+  ),
+  limitOption(
+    'drainMs',
+    'drain',
+    { min: 0, max: HOUR_MS, unit: 'MS' },
+    'How long open connections are given when the daemon ends.',
+  ),
+]
+
+const queueOptions: readonly Option<DaemonConfig>[] = [
+  limitOption(
+    'queueBytes',
+    'queue-bytes',
+    { min: 4 * KIB, max: 64 * MIB, unit: 'BYTES' },
+    'Bytes that may wait in one direction of a connection; its sender blocks meanwhile.',
+  ),
+  limitOption(
+    'queueDescriptors',
+    'queue-descriptors',
+    { min: 1, max: 65_536, unit: 'N' },
+    'Descriptors that may wait likewise.',
+  ),
+  limitOption(
+    'queuePackets',
+    'queue-packets',
+    { min: 1, max: 65_536, unit: 'N' },
+    'Packets of a seqpacket link that may wait likewise.',
+  ),
+  limitOption(
+    'packetBytes',
+    'max-packet-bytes',
+    { min: 4 * KIB, max: 256 * MIB, unit: 'BYTES' },
+    'Longest packet of a seqpacket link; a longer one ends its connection.',
+  ),
+  limitOption(
+    'heldDescriptorsPerLink',
+    'max-held-descriptors-per-link',
+    { min: 0, max: MILLION, unit: 'N' },
+    'Most descriptors that wait in the queues of one link; 0: half of --max-held-descriptors.',
+  ),
+  limitOption(
+    'heldDescriptors',
+    'max-held-descriptors',
+    { min: 0, max: MILLION, unit: 'N' },
+    'Most descriptors that wait in the queues of all links; 0: half of RLIMIT_NOFILE.',
+  ),
+  limitOption(
+    'descriptorReserve',
+    'descriptor-reserve',
+    { min: 16, max: MILLION, unit: 'N' },
+    'Descriptors that messages leave to the daemon; at most a quarter of RLIMIT_NOFILE counts.',
+  ),
+]
+
+const workOptions: readonly Option<DaemonConfig>[] = [
+  limitOption(
+    'retryMs',
+    'retry',
+    { min: 10, max: HOUR_MS, unit: 'MS' },
+    'When a link that failed is tried again; doubles up to --retry-max.',
+  ),
+  limitOption(
+    'retryMaxMs',
+    'retry-max',
+    { min: 10, max: HOUR_MS, unit: 'MS' },
+    'The longest time between two of these tries.',
+  ),
+  limitOption(
+    'resyncMs',
+    'resync',
+    { min: 1000, max: DAY_MS, unit: 'MS' },
+    'How often every link is told anew what is wanted; blocked ones are tried again then.',
+  ),
+  limitOption(
+    'deepLookMs',
+    'deep-look',
+    { min: 50, max: DAY_MS, unit: 'MS' },
+    'How often planted sockets are looked up by their whole path.',
+  ),
+  limitOption(
+    'looksApartMs',
+    'looks-apart',
+    { min: 10, max: HOUR_MS, unit: 'MS' },
+    'How far apart the passes are that containers cause by what they do.',
+  ),
+]
+
+const logOptions: readonly Option<DaemonConfig>[] = [
+  limitOption(
+    'logBacklogBytes',
+    'log-backlog',
+    { min: 4 * KIB, max: 64 * MIB, unit: 'BYTES' },
+    'Log that is held for a reader that is behind; beyond it lines are dropped.',
+  ),
+  limitOption(
+    'logBurstLines',
+    'log-burst',
+    { min: 1, max: 10_000, unit: 'N' },
+    'Lines about one link that are logged as they come; then one per --log-every.',
+  ),
+  limitOption(
+    'logEveryMs',
+    'log-every',
+    { min: 100, max: HOUR_MS, unit: 'MS' },
+    'How often one more line about the same link is logged.',
   ),
 ]
 
@@ -146,43 +324,11 @@ export const DAEMON_OPTIONS: readonly Option<DaemonConfig>[] = [
     { min: 10, max: HOUR_MS, unit: 'MS' },
     'How long a plugin may take to set up, change or remove a link.',
   ),
-  limitOption(
-    'connectGraceMs',
-    'connect-timeout',
-    { min: 0, max: HOUR_MS, unit: 'MS' },
-    'How long a new connection waits for a provider that is not there.',
-  ),
-  limitOption(
-    'connectionsPerLink',
-    'max-connections-per-link',
-    { min: 1, max: 1_000_000, unit: 'N' },
-    'Most connections open at once through one link.',
-  ),
-  limitOption(
-    'connectionsTotal',
-    'max-connections',
-    { min: 1, max: 1_000_000, unit: 'N' },
-    'Most connections open at once through all links.',
-  ),
-  limitOption(
-    'listenBacklog',
-    'backlog',
-    { min: 1, max: 65_535, unit: 'N' },
-    'Connections the kernel queues per planted socket; it clamps this to net.core.somaxconn.',
-  ),
-  limitOption(
-    'lingerMs',
-    'linger',
-    { min: 100, max: 24 * HOUR_MS, unit: 'MS' },
-    'A connection with one dead half and no byte moving is cut after this.',
-  ),
-  limitOption(
-    'drainMs',
-    'drain',
-    { min: 0, max: HOUR_MS, unit: 'MS' },
-    'How long open connections are given when the daemon ends.',
-  ),
   ...graphLimitOptions<DaemonConfig>(),
+  ...connectionOptions,
+  ...queueOptions,
+  ...workOptions,
+  ...logOptions,
 ]
 
 export const decodeDaemonConfig = (

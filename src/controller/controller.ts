@@ -16,7 +16,7 @@ import type { Condition } from '../model/condition.ts'
 import type { DesiredState } from '../model/desired.ts'
 import type { Graph } from '../model/graph.ts'
 import type { Pid } from '../model/identity.ts'
-import { DEFAULT_LIMITS, type Limits } from '../model/limits.ts'
+import type { Limits } from '../model/limits.ts'
 import type { LinkKey } from '../model/link.ts'
 import type { MediationId } from '../model/mediation.ts'
 import type { PluginCatalogue } from '../plugin/catalogue.ts'
@@ -34,14 +34,13 @@ export interface ControllerOptions {
   readonly source: GraphSource
   readonly host: ToolboxHost
   readonly plugins: PluginCatalogue
-  readonly limits: Pick<Limits, 'drainMs'>
+  readonly limits: Pick<
+    Limits,
+    'drainMs' | 'retryMs' | 'retryMaxMs' | 'resyncMs' | 'deepLookMs' | 'looksApartMs' | 'pluginAnswerMs'
+  >
   readonly log: LinkLog
   /** `null`: a pass runs only when asked for, as in a replay. */
   readonly intervalMs: number | null
-  readonly resyncMs?: number
-  readonly deepObserveMs?: number
-  /** How long a handler of a plugin may take to answer. */
-  readonly pluginAnswerMs?: number
   /** Asked in every pass. Absent: what Pantavisor assigned is allowed. */
   readonly policy?: () => Policy
   /** Sees every actor of the tree, for an inspector. */
@@ -73,14 +72,11 @@ export interface Controller {
   onTransition(listener: (transition: LinkTransition) => void): () => void
 }
 
-const RESYNC_MS = 30_000
-const DEEP_OBSERVE_MS = 5000
-const LOOKS_APART_MS = 250
 /** What teardown itself may take beyond the time that sessions are given. */
 const DRAIN_SLACK_MS = 2000
 
 export const createController = (options: ControllerOptions): Controller => {
-  const { env, host, log, plugins } = options
+  const { env, host, log, plugins, limits } = options
   let passes = 0
   let started = false
 
@@ -90,11 +86,11 @@ export const createController = (options: ControllerOptions): Controller => {
     host,
     log,
     clock: env.clock,
-    answerMs: options.pluginAnswerMs ?? DEFAULT_LIMITS.pluginAnswerMs,
-    drainMs: options.limits.drainMs,
+    answerMs: limits.pluginAnswerMs,
+    drainMs: limits.drainMs,
     onEffect: options.onEffect,
   })
-  const link = effects.provideTo(linkMachine({ now: env.wallClock, random: env.random }))
+  const link = effects.provideTo(linkMachine({ now: env.wallClock, random: env.random, limits }))
   const daemon: Actor<DaemonMachine> = createActor(daemonMachine(link), {
     clock: env.clock,
     inspect: event => {
@@ -127,8 +123,7 @@ export const createController = (options: ControllerOptions): Controller => {
     log,
     clock: env.clock,
     wallClock: env.wallClock,
-    resyncMs: options.resyncMs ?? RESYNC_MS,
-    deepObserveMs: options.deepObserveMs ?? DEEP_OBSERVE_MS,
+    limits,
     tell: event => daemon.send(event),
     mediating,
   })
@@ -159,7 +154,7 @@ export const createController = (options: ControllerOptions): Controller => {
   /** Containers can change what they see as fast as they like; we look again at most so often. */
   const lookSoon = (): void => {
     if (look !== undefined) return
-    const wait = lookedAt + LOOKS_APART_MS - env.clock.now()
+    const wait = lookedAt + limits.looksApartMs - env.clock.now()
     const ask = (): void => {
       look = undefined
       lookedAt = env.clock.now()
@@ -206,7 +201,7 @@ export const createController = (options: ControllerOptions): Controller => {
         log.warn({ left }, 'draining took too long')
         daemon.stop()
         resolve()
-      }, options.limits.drainMs + DRAIN_SLACK_MS)
+      }, limits.drainMs + DRAIN_SLACK_MS)
       daemon.subscribe({
         complete: () => {
           env.clock.clearTimeout(bound)

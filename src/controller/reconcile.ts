@@ -19,6 +19,7 @@ import { isEmptyPlan, NOTHING_DESIRED, sameVerdict } from '../model/desired.ts'
 import type { Graph } from '../model/graph.ts'
 import type { Pid } from '../model/identity.ts'
 import { HOST } from '../model/identity.ts'
+import type { Limits } from '../model/limits.ts'
 import type { Link, LinkKey } from '../model/link.ts'
 import type { MediationId } from '../model/mediation.ts'
 import type { PluginCatalogue } from '../plugin/catalogue.ts'
@@ -34,10 +35,7 @@ export interface ReconcileOptions {
   readonly log: LinkLog
   readonly clock: Clock
   readonly wallClock: () => number
-  /** Everything wanted is repeated this often. */
-  readonly resyncMs: number
-  /** Targets are looked up by their whole path this often. */
-  readonly deepObserveMs: number
+  readonly limits: Pick<Limits, 'resyncMs' | 'deepLookMs'>
   readonly tell: (
     event: PlanMade | { readonly type: 'links.lost'; readonly losses: readonly LinkLoss[] },
   ) => void
@@ -58,7 +56,7 @@ export interface Reconciler {
 }
 
 export const createReconciler = (options: ReconcileOptions): Reconciler => {
-  const { source, plugins, host, log, clock } = options
+  const { source, plugins, host, log, clock, limits } = options
   let graph: Graph | null = null
   let desired = NOTHING_DESIRED
   let followed: { readonly of: DesiredState; readonly pids: ReadonlySet<Pid> } | null = null
@@ -70,7 +68,7 @@ export const createReconciler = (options: ReconcileOptions): Reconciler => {
   let lookedDeepAt = Number.NEGATIVE_INFINITY
 
   const noteAvailability = (error: ReadError | GraphError | null, pass: number): void => {
-    const before = conditions.find(({ type }) => type === 'GraphAvailable')?.status
+    const before = conditions.find(({ type }) => type === 'GraphAvailable')
     const message = error === null ? '' : describeReadError(error)
     conditions = withCondition(
       conditions,
@@ -82,9 +80,10 @@ export const createReconciler = (options: ReconcileOptions): Reconciler => {
       },
       options.wallClock(),
     )
-    if (error !== null && before !== 'False') {
+    // Another kind of failure is news too: a Pantavisor that was not there yet may turn out to talk nonsense.
+    if (error !== null && before?.reason !== error._tag) {
       log.warn({ pass, error, reason: message }, 'the graph cannot be read, the last one stays in force')
-    } else if (error === null && before !== 'True') log.info({ pass }, 'the graph can be read')
+    } else if (error === null && before?.status !== 'True') log.info({ pass }, 'the graph can be read')
   }
 
   const noteRejected = ({ rejected }: Graph, pass: number): void => {
@@ -111,7 +110,7 @@ export const createReconciler = (options: ReconcileOptions): Reconciler => {
 
   const apply = async (current: Graph, reasons: ReadonlySet<Reason>, pass: number): Promise<void> => {
     const first = resyncedAt === Number.NEGATIVE_INFINITY
-    const resync = clock.now() - resyncedAt >= options.resyncMs
+    const resync = clock.now() - resyncedAt >= limits.resyncMs
     const lookAgain = resync || reasons.has('sighup')
     if (lookAgain || applied?.graph !== current) {
       await plugins.load(new Set(current.links.map(({ type }) => type)), lookAgain)
@@ -140,7 +139,7 @@ export const createReconciler = (options: ReconcileOptions): Reconciler => {
 
   const observe = (reasons: ReadonlySet<Reason>): void => {
     const mediating = options.mediating()
-    const deep = reasons.has('target-changed') || clock.now() - lookedDeepAt >= options.deepObserveMs
+    const deep = reasons.has('target-changed') || clock.now() - lookedDeepAt >= limits.deepLookMs
     if (deep) lookedDeepAt = clock.now()
     const losses: LinkLoss[] = []
     for (const [id, loss] of host.observe(mediating.keys(), deep)) {
@@ -162,7 +161,8 @@ export const createReconciler = (options: ReconcileOptions): Reconciler => {
       // An old graph is applied again too: the policy may have changed, and a resync may be due.
       if (graph !== null) await apply(graph, reasons, id)
       if (followed?.of !== desired) followed = { of: desired, pids: pidsOf(Object.values(desired.links)) }
-      host.follow(followed.pids)
+      // A graph that could not be read again does not say that what it names is still meant.
+      if (E.isRight(reading)) host.follow(followed.pids)
       observe(reasons)
       return E.isLeft(reading) ? 'read-failed' : 'done'
     },

@@ -11,15 +11,13 @@ import type { ReadError } from './errors.ts'
 
 export interface ReadOptions {
   readonly socketPath: string
-  /** For the whole answer: a server that trickles is cut too. */
-  readonly timeoutMs: number
-  readonly limits: Pick<Limits, 'graphBodyBytes'>
+  readonly limits: Pick<Limits, 'graphBodyBytes' | 'graphTimeoutMs'>
 }
 
 export const GRAPH_PATH = '/xconnect-graph'
 
 export const readGraph =
-  ({ socketPath, timeoutMs, limits }: ReadOptions): TE.TaskEither<ReadError, Buffer> =>
+  ({ socketPath, limits }: ReadOptions): TE.TaskEither<ReadError, Buffer> =>
   () =>
     new Promise(resolve => {
       const chunks: Buffer[] = []
@@ -67,6 +65,7 @@ export const readGraph =
           )
         },
       )
+      const timeoutMs = limits.graphTimeoutMs
       const deadline = setTimeout(() => finish(E.left({ _tag: 'TimedOut', timeoutMs })), timeoutMs)
 
       // Errors after the answer began show on the response; a promise takes the first result only.

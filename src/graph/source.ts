@@ -5,7 +5,7 @@
 import type { TE } from '../fp.ts'
 import { E } from '../fp.ts'
 import type { Graph } from '../model/graph.ts'
-import { readGraph } from './client.ts'
+import { type ReadOptions, readGraph } from './client.ts'
 import type { GraphLimits } from './codec.ts'
 import { decodeGraph } from './codec.ts'
 import type { GraphError, ReadError } from './errors.ts'
@@ -37,8 +37,7 @@ export const sourceOf = (fetch: TE.TaskEither<ReadError, Buffer>, limits: GraphL
 
 export interface PvCtrlOptions {
   readonly socketPath: string
-  readonly timeoutMs: number
-  readonly limits: GraphLimits
+  readonly limits: GraphLimits & ReadOptions['limits']
 }
 
 export const pvCtrlSource = (options: PvCtrlOptions): GraphSource =>

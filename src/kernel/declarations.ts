@@ -80,6 +80,9 @@ export const c = {
   setns: declare<(fd: N, type: N) => N>('int setns(int, int)'),
   setfsuid: declare<(uid: N) => N>('int setfsuid(uint32_t)'),
   setfsgid: declare<(gid: N) => N>('int setfsgid(uint32_t)'),
+  prctl: declare<(option: N, value: N, third: N, fourth: N, fifth: N) => N>(
+    'int prctl(int, ulong, ulong, ulong, ulong)',
+  ),
   mount: declare<
     (source: string | null, target: string, type: string | null, flags: N, data: string | null) => N
   >('int mount(const char *, const char *, const char *, ulong, const char *)'),

@@ -34,8 +34,14 @@ const CMSG_DATA = alignControl(CMSGHDR.size)
 /** Descriptors, and the credentials that SO_PASSCRED adds. */
 const CONTROL_BYTES = 2048
 
+const WASTE_BYTES = 64 * 1024
+/** More than a socket's queue holds, large packets or small, unless its peer was privileged to make it larger. */
+const MOST_DISCARDED_BYTES = 8 * 1024 * 1024
+const MOST_DISCARDS = 1024
+
 let input = new NativeBlock(INPUT_BYTES)
 const output = new NativeBlock(OUTPUT_BYTES)
+const waste = new NativeBlock(WASTE_BYTES)
 const receiveControl = new NativeBlock(CONTROL_BYTES)
 const sendControl = new NativeBlock(CONTROL_BYTES)
 const receiveHeader = new NativeBlock(MSGHDR.size)
@@ -139,6 +145,19 @@ export const receivePlain = (fd: BorrowedFd, at: number, length: number): number
 export const receiveDroppingRights = (fd: BorrowedFd, at: number, length: number): number => {
   setReceive(input.at(at), length, 0)
   return receiveMessage(fd, 0)
+}
+
+/**
+ * Take what waits to be read and drop it, descriptors too: a bounded amount. Leaves the input buffer alone, which may hold
+ * what somebody is looking at.
+ */
+export const discardQueued = (fd: BorrowedFd): void => {
+  let left = MOST_DISCARDED_BYTES
+  for (let i = 0; i < MOST_DISCARDS && left > 0; i += 1) {
+    const n = c.recv(fd, waste.address, WASTE_BYTES, MSG_DONTWAIT)
+    if (n <= 0) return
+    left -= n
+  }
 }
 
 /** Read at most one message's bytes with all descriptors they carry. */

@@ -1,16 +1,22 @@
 /**
  * Writing lines to standard output without ever waiting for its reader.
- * A pipe gets a file description of our own, so that making it non-blocking changes nothing for whoever shares it;
- * files and terminals do not block for long and are written as they are.
+ * A pipe or a terminal gets a file description of our own, so that making it non-blocking changes nothing for whoever
+ * shares it: both can stand still for ever. Files do not block for long and are written as they are.
  */
 import { fstatSync } from 'node:fs'
-import { AT_FDCWD, MSG_DONTWAIT, MSG_NOSIGNAL, O_CLOEXEC, O_NONBLOCK, O_WRONLY } from './constants.ts'
+import {
+  AT_FDCWD,
+  MSG_DONTWAIT,
+  MSG_NOSIGNAL,
+  O_CLOEXEC,
+  O_NOCTTY,
+  O_NONBLOCK,
+  O_WRONLY,
+} from './constants.ts'
 import { c } from './declarations.ts'
 import { Io, ioFailure } from './errno.ts'
 import { NativeBlock } from './memory.ts'
 
-/** Lines held for a reader that is behind; beyond it they are dropped and counted. */
-const BACKLOG_BYTES = 256 * 1024
 const RETRY_MS = 50
 
 export interface Output {
@@ -27,13 +33,15 @@ type Write = (from: NativeBlock, length: number) => number
 const writerFor = (fd: number): Write => {
   const stat = fstatSync(fd)
   if (stat.isSocket()) return (from, length) => c.send(fd, from.address, length, MSG_DONTWAIT | MSG_NOSIGNAL)
-  if (!stat.isFIFO()) return (from, length) => c.write(fd, from.address, length)
-  const own = c.openat(AT_FDCWD, `/proc/self/fd/${fd}`, O_WRONLY | O_NONBLOCK | O_CLOEXEC, 0)
+  if (!stat.isFIFO() && !stat.isCharacterDevice()) return (from, length) => c.write(fd, from.address, length)
+  const flags = O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC
+  const own = c.openat(AT_FDCWD, `/proc/self/fd/${fd}`, flags, 0)
   const target = own < 0 ? fd : own
   return (from, length) => c.write(target, from.address, length)
 }
 
-export const openOutput = (fd: number): Output => {
+/** `mostBytes` of lines are held for a reader that is behind; beyond it they are dropped and counted. */
+export const openOutput = (fd: number, mostBytes: number): Output => {
   const write = writerFor(fd)
   const staging = new NativeBlock(64 * 1024)
   let backlog: Buffer[] = []
@@ -95,7 +103,7 @@ export const openOutput = (fd: number): Output => {
         return
       }
       const bytes = Buffer.from(line)
-      if (backlogBytes + bytes.length > BACKLOG_BYTES) {
+      if (backlogBytes + bytes.length > mostBytes) {
         droppedLines += 1
         schedule()
         return

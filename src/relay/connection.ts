@@ -14,6 +14,7 @@
 
 import { Readiness } from '../kernel/epoll.ts'
 import { type BorrowedFd, OwnedFd } from '../kernel/fd.ts'
+import { discardQueued } from '../kernel/message.ts'
 import { endReading, endWriting, takeUrgentInline } from '../kernel/socket.ts'
 import type { ReadyHandler, Watch } from '../reactor/contract.ts'
 import type { DialError, DialIdentity, Side } from './contract.ts'
@@ -31,6 +32,8 @@ export interface Flow {
   /** The provider answered, or did not. */
   dialled(failed: DialError | undefined): void
   outboxFor(side: Side, fd: BorrowedFd): Outbox
+  /** It ends as soon as what waits has been written. */
+  readonly closing: boolean
   read(from: Side): Read
   /** May input of this side be read now? */
   reads(from: Side): boolean
@@ -197,6 +200,8 @@ export class Connection {
     if (other !== undefined) {
       other.inputOpen = false
       endReading(other.fd.borrowed)
+      // With a full queue poll(2) would not tell its peer, were it waiting for room to write, that nobody reads any more.
+      discardQueued(other.fd.borrowed)
     }
     this.#flow.outputBroken()
   }
@@ -272,11 +277,15 @@ export class Connection {
       case 'ended':
         this.#endInput(half)
         return
-      case 'lost':
-        this.traffic.log.error(
-          { side: half.side },
-          'descriptors or a message could not be taken whole: connection closed',
+      case 'too-long':
+        this.traffic.log.warn(
+          { side: half.side, mostBytes: this.traffic.plane.limits.packetBytes },
+          'a packet is longer than may be carried: connection closed',
         )
+        this.close()
+        return
+      case 'lost':
+        this.traffic.log.error({ side: half.side }, 'descriptors could not be taken whole: connection closed')
         this.close()
         return
     }
@@ -327,10 +336,10 @@ export class Connection {
     else half.watch.wait(readiness)
   }
 
-  /** With one direction over, an idle connection is a leak in the making: nobody may ever end the other. */
+  /** With one direction over, an idle connection is a leak in the making: nobody may ever end the other, or read its rest. */
   #settleLinger(): void {
     const oneOver = this.#provider !== undefined && isOver(this.#consumer) !== isOver(this.#provider)
-    if (!oneOver || this.#linger !== undefined) return
+    if (!(oneOver || this.#flow.closing) || this.#linger !== undefined) return
     const { clock } = this.traffic.plane.reactor
     this.#lastMoved = clock.now()
     const check = (): void => {

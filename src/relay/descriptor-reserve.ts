@@ -5,31 +5,59 @@
 import { SCM_MAX_FD } from '../kernel/constants.ts'
 import { type BorrowedFd, descriptorLimit, freeDescriptors } from '../kernel/fd.ts'
 import { peekRights, received } from '../kernel/message.ts'
+import type { Limits } from '../model/limits.ts'
 
-/** Free, these are enough for any one message and for what we open ourselves. */
+/** Free, these are enough for any one message and for what we open ourselves: no look is needed. */
 const WORST_CASE = SCM_MAX_FD + 16
-/** Under a limit that leaves no such room, a quarter of it is kept for the daemon's own needs. */
-const KEPT_FREE = Math.min(WORST_CASE, Math.floor(descriptorLimit / 4))
+
+/** How the descriptor table is shared out. */
+export interface Shares {
+  /** What may wait in the queues of all links. */
+  readonly held: number
+  /** What may wait in those of one link. */
+  readonly heldPerLink: number
+  /** What messages leave free. */
+  readonly keptFree: number
+}
+
+/**
+ * The limits as they are under this RLIMIT_NOFILE: what is left open (0) is half of what may be open at all, and half of
+ * that for one link, so that none can take it all; what is kept free never is more than a quarter.
+ */
+export const sharesOf = (
+  limits: Pick<Limits, 'heldDescriptors' | 'heldDescriptorsPerLink' | 'descriptorReserve'>,
+  openFiles = descriptorLimit,
+): Shares => {
+  const held = limits.heldDescriptors > 0 ? limits.heldDescriptors : Math.floor(openFiles / 2)
+  return {
+    held,
+    heldPerLink: limits.heldDescriptorsPerLink > 0 ? limits.heldDescriptorsPerLink : Math.floor(held / 2),
+    keptFree: Math.min(limits.descriptorReserve, Math.floor(openFiles / 4)),
+  }
+}
 
 /** Descriptors that wait in the queues of a link, and, as its parent, in those of all links. */
 export class HeldDescriptors {
+  readonly #shares: Shares
   readonly #limit: number
   readonly #parent: HeldDescriptors | undefined
   #held = 0
+  /** With fewer free, a message with descriptors waits. */
+  readonly keptFree: number
 
-  constructor(limit: number, parent?: HeldDescriptors) {
+  private constructor(shares: Shares, limit: number, parent?: HeldDescriptors) {
+    this.#shares = shares
     this.#limit = limit
+    this.keptFree = shares.keptFree
     this.#parent = parent
   }
 
-  /** Of all links: half of what may be open at all. */
-  static ofAll(): HeldDescriptors {
-    return new HeldDescriptors(Math.floor(descriptorLimit / 2))
+  static ofAll(shares: Shares): HeldDescriptors {
+    return new HeldDescriptors(shares, shares.held)
   }
 
-  /** Of one link: half of that again, so that no link can take it all. */
   ofLink(): HeldDescriptors {
-    return new HeldDescriptors(Math.floor(this.#limit / 2), this)
+    return new HeldDescriptors(this.#shares, this.#shares.heldPerLink, this)
   }
 
   /** Once all links together hold their share, only those that hold nothing go on: they are not the cause. */
@@ -49,11 +77,11 @@ export class HeldDescriptors {
  * always be read. Looks at `bytes` of the queue where it is not obvious.
  */
 export const roomForRights = (fd: BorrowedFd, bytes: number, held: HeldDescriptors): boolean => {
-  const free = freeDescriptors(WORST_CASE)
-  const plenty = free >= WORST_CASE && !held.full
-  if (plenty) return true
+  const enough = Math.max(WORST_CASE, held.keptFree)
+  const free = freeDescriptors(enough)
+  if (free >= enough && !held.full) return true
   // A look costs the descriptors for a moment, and says how many there are without losing any.
   peekRights(fd, bytes)
   if (received.controlTruncated) return false
-  return received.fdCount === 0 || (free >= KEPT_FREE && !held.full)
+  return received.fdCount === 0 || (free >= held.keptFree && !held.full)
 }

@@ -16,8 +16,6 @@ import { SessionFlow } from './session-flow.ts'
 const ACCEPTS_A_TURN = 64
 /** What a new connection needs to reach its provider, and the daemon to read the graph: those in the backlog can wait. */
 const KEPT_FREE = Math.min(16, Math.floor(descriptorLimit / 8))
-const PAUSE_MS = 100
-const LONGEST_PAUSE_MS = 2000
 
 export class Listener implements ReadyHandler {
   readonly #socket: OwnedFd
@@ -25,7 +23,7 @@ export class Listener implements ReadyHandler {
   readonly #watch: Watch
   readonly #connections: Set<Connection>
   readonly #resume = (): void => this.#continue()
-  #pauseMs = PAUSE_MS
+  #pauseMs: number
   #pause: unknown
   #closed = false
 
@@ -37,14 +35,17 @@ export class Listener implements ReadyHandler {
     this.#socket = socket
     this.#traffic = traffic
     this.#connections = connections
+    this.#pauseMs = traffic.plane.limits.acceptPauseMs
     this.#watch = traffic.plane.reactor.watch(socket.borrowed, Readiness.in, this)
   }
 
   ready(): void {
-    const { connections: budget } = this.#traffic.plane
+    const { connections: budget, limits } = this.#traffic.plane
     for (let i = 0; i < ACCEPTS_A_TURN; i += 1) {
-      if (this.#connections.size >= this.#traffic.maxConnections || budget.open >= budget.limit) {
-        this.#waitForRoom()
+      const full = this.#connections.size >= this.#traffic.maxConnections
+      if (full || budget.open >= budget.limit) {
+        // Whether anybody is left in the backlog, readiness tells.
+        if (i === 0) this.#noRoom(full ? 'this link' : 'all links')
         return
       }
       if (freeDescriptors(KEPT_FREE) < KEPT_FREE) {
@@ -57,7 +58,7 @@ export class Listener implements ReadyHandler {
         this.#acceptFailed(fd)
         return
       }
-      this.#pauseMs = PAUSE_MS
+      this.#pauseMs = limits.acceptPauseMs
       this.#begin(new OwnedFd(fd))
     }
   }
@@ -103,14 +104,23 @@ export class Listener implements ReadyHandler {
     for (const resume of plane.connections.waiting) resume()
   }
 
+  #noRoom(of: string): void {
+    const { plane, maxConnections, log } = this.#traffic
+    const most = of === 'this link' ? maxConnections : plane.connections.limit
+    log.warn({ most, of }, 'connections wait: as many are open as may be')
+    this.#waitForRoom()
+  }
+
   #acceptFailed(failure: number): void {
-    if (this.#pauseMs === PAUSE_MS) {
+    const { acceptPauseMs, acceptPauseMaxMs } = this.#traffic.plane.limits
+    if (this.#pauseMs === acceptPauseMs) {
       const reason = failure === Io.noDescriptors ? 'descriptor table is full' : lastFailure()
       this.#traffic.log.warn({ reason }, 'accepting paused')
     }
     this.#waitForRoom()
-    this.#pause = this.#traffic.plane.reactor.clock.setTimeout(this.#resume, this.#pauseMs)
-    this.#pauseMs = Math.min(this.#pauseMs * 2, LONGEST_PAUSE_MS)
+    const pauseMs = Math.min(this.#pauseMs, acceptPauseMaxMs)
+    this.#pause = this.#traffic.plane.reactor.clock.setTimeout(this.#resume, pauseMs)
+    this.#pauseMs *= 2
   }
 
   /** Out of the set, so that a backlog that cannot be served does not spin; any connection that ends brings us back. */

@@ -18,8 +18,3 @@ export interface Outbox {
   /** Forget what waits, and close its descriptors. */
   discard(): void
 }
-
-/** Queue bounds in one direction: reading stops at these and resumes at half. */
-export const QUEUE_BYTES = 256 * 1024
-export const QUEUE_DESCRIPTORS = 512
-export const QUEUE_PACKETS = 256

@@ -4,25 +4,43 @@ import { type BorrowedFd, closeAllRaw } from '../kernel/fd.ts'
 import { addInput, beginParts, inputBytes, sendPartsTo, shrinkInput, stageInput } from '../kernel/message.ts'
 import { growSendBuffer } from '../kernel/socket.ts'
 import type { HeldDescriptors } from './descriptor-reserve.ts'
-import { type Outbox, QUEUE_BYTES, QUEUE_DESCRIPTORS, QUEUE_PACKETS, type Written } from './outbox.ts'
+import type { Outbox, Written } from './outbox.ts'
+import type { RelayLimits } from './ports.ts'
 
 interface Packet {
   readonly bytes: Uint8Array
   readonly fds: readonly number[]
 }
 
+/** What it shares with the other connections of its link. */
+interface OutboxOf {
+  readonly plane: {
+    readonly limits: Pick<RelayLimits, 'queueBytes' | 'queueDescriptors' | 'queuePackets' | 'packetBytes'>
+  }
+  readonly held: HeldDescriptors
+}
+
 export class PacketOutbox implements Outbox {
   readonly #fd: BorrowedFd
   readonly #held: HeldDescriptors
+  readonly #mostBytes: number
+  readonly #mostDescriptors: number
+  readonly #mostPackets: number
+  /** The longest packet it takes. */
+  readonly mostPacketBytes: number
   #packets: Packet[] = []
   #bytes = 0
   #descriptors = 0
   /** The largest packet that the send buffer was grown for. */
   #room = 0
 
-  constructor(fd: BorrowedFd, held: HeldDescriptors) {
+  constructor({ plane, held }: OutboxOf, fd: BorrowedFd) {
     this.#fd = fd
     this.#held = held
+    this.#mostBytes = plane.limits.queueBytes
+    this.#mostDescriptors = plane.limits.queueDescriptors
+    this.#mostPackets = plane.limits.queuePackets
+    this.mostPacketBytes = plane.limits.packetBytes
   }
 
   get empty(): boolean {
@@ -31,17 +49,17 @@ export class PacketOutbox implements Outbox {
 
   get full(): boolean {
     return (
-      this.#bytes >= QUEUE_BYTES ||
-      this.#descriptors >= QUEUE_DESCRIPTORS ||
-      this.#packets.length >= QUEUE_PACKETS
+      this.#bytes >= this.#mostBytes ||
+      this.#descriptors >= this.#mostDescriptors ||
+      this.#packets.length >= this.#mostPackets
     )
   }
 
   get hungry(): boolean {
     return (
-      this.#bytes <= QUEUE_BYTES / 2 &&
-      this.#descriptors <= QUEUE_DESCRIPTORS / 2 &&
-      this.#packets.length <= QUEUE_PACKETS / 2
+      this.#bytes <= this.#mostBytes / 2 &&
+      this.#descriptors <= this.#mostDescriptors / 2 &&
+      this.#packets.length <= this.#mostPackets / 2
     )
   }
 

@@ -13,6 +13,7 @@ export const opposite = (side: Side): Side => (side === 'consumer' ? 'provider' 
 abstract class PlainFlow<O extends StreamOutbox | PacketOutbox> implements Flow {
   protected readonly connection: Connection
   protected readonly outboxes: { consumer?: O; provider?: O } = {}
+  readonly closing = false
 
   constructor(connection: Connection) {
     this.connection = connection
@@ -82,7 +83,7 @@ export class StreamFlow extends PlainFlow<StreamOutbox> {
 /** Packets. */
 export class PacketFlow extends PlainFlow<PacketOutbox> {
   protected newOutbox(fd: BorrowedFd): PacketOutbox {
-    return new PacketOutbox(fd, this.connection.traffic.held)
+    return new PacketOutbox(this.connection.traffic, fd)
   }
 
   protected pass(side: Side, fd: BorrowedFd, outbox: PacketOutbox): Read {

@@ -1,6 +1,7 @@
 /** What the data plane is given by whoever runs a link's connections. */
 import type { OwnedFd } from '../kernel/fd.ts'
 import type { PipePool } from '../kernel/splice.ts'
+import type { Limits } from '../model/limits.ts'
 import type { Reactor } from '../reactor/contract.ts'
 import type { LinkLog, SocketKind } from '../toolbox/contract.ts'
 import type { DialError, DialIdentity, SessionFactory } from './contract.ts'
@@ -13,7 +14,19 @@ export interface DataPlane {
   readonly pipes: PipePool
   readonly connections: ConnectionBudget
   readonly held: HeldDescriptors
+  readonly limits: RelayLimits
 }
+
+export type RelayLimits = Pick<
+  Limits,
+  | 'queueBytes'
+  | 'queueDescriptors'
+  | 'queuePackets'
+  | 'packetBytes'
+  | 'acceptPauseMs'
+  | 'acceptPauseMaxMs'
+  | 'handshakeMs'
+>
 
 /** Connections open over all links, and who to tell when one ends: a paused listener waits for it. */
 export interface ConnectionBudget {

@@ -16,9 +16,6 @@ import type { PacketOutbox } from './packet-outbox.ts'
 import { takeReceived } from './read-stream.ts'
 import { afterWrite, type Read, readFailure, TURN_BYTES, TURN_PACKETS } from './reading.ts'
 
-/** A packet is held whole, so its size is bounded; a longer one ends the connection. */
-export const PACKET_BYTES = 16 * 1024 * 1024
-
 const passPacket = (
   fd: BorrowedFd,
   side: Side,
@@ -26,14 +23,16 @@ const passPacket = (
   counters: LinkCounters,
   held: HeldDescriptors,
 ): Read | undefined => {
+  // A peer that closed with unread data leaves an error in front of the packets it had sent; reading takes it away. It
+  // may close at any time, between a look and a read too.
   let length = nextPacketBytes(fd)
-  // A peer that closed with unread data leaves an error in front of the packets it had sent; reading takes it away.
   if (length === Io.gone) length = nextPacketBytes(fd)
   if (length < 0) return readFailure(length)
-  if (length > PACKET_BYTES) return 'lost'
+  if (length > outbox.mostPacketBytes) return 'too-long'
   if (!roomForRights(fd, 1, held)) return 'starved'
   growInput(length)
-  const n = receiveWithRights(fd, 0, Math.max(length, 1))
+  let n = receiveWithRights(fd, 0, Math.max(length, 1))
+  if (n === Io.gone) n = receiveWithRights(fd, 0, Math.max(length, 1))
   if (n < 0) return readFailure(n)
   // Every packet carries credentials, because our sockets ask for them; the end of the stream does not.
   if (n === 0 && !received.credentialed) return 'ended'

@@ -5,7 +5,8 @@ import type { Written } from './outbox.ts'
 /**
  * `idle`: nothing left, readiness will tell. `budget`: there is more, after everybody else had a turn.
  * `blocked`, `busy`, `sink-gone`: what writing said. `ended`: end of stream. `source-gone`: the peer reset it.
- * `starved`: too few descriptors are free to take what comes. `lost`: descriptors were truncated, the session is over.
+ * `starved`: too few descriptors are free to take what comes. `too-long`: a packet over the limit, left where it is.
+ * `lost`: descriptors were truncated, the session is over.
  */
 export type Read =
   | 'idle'
@@ -16,6 +17,7 @@ export type Read =
   | 'ended'
   | 'source-gone'
   | 'starved'
+  | 'too-long'
   | 'lost'
 
 /** What a failed read means. */

@@ -92,6 +92,7 @@ export class SessionFlow implements Flow, Commands {
   #resumed = false
   readonly #writes = new GatheredWrites((to, fds) => this.#write(to, fds))
   #dialAs: DialIdentity | undefined
+  #hasDialled = false
   #closing: 'now' | 'flush' | 'linger' | undefined
   #inCall = false
 
@@ -112,6 +113,20 @@ export class SessionFlow implements Flow, Commands {
       return
     }
     this.#tell({ kind: 'opened', peer: peer.right })
+    if (!this.#hasDialled && !this.#connection.closed) this.#boundHandshake()
+  }
+
+  /** A client that never says enough to be taken to its provider must not keep its place for ever. */
+  #boundHandshake(): void {
+    const { reactor, limits } = this.#connection.traffic.plane
+    const cut = (): void => {
+      this.#connection.traffic.log.warn(
+        { afterMs: limits.handshakeMs },
+        'a client did not say in time what it wants: connection closed',
+      )
+      this.#connection.close()
+    }
+    this.#timers.set(HANDSHAKE, reactor.clock.setTimeout(cut, limits.handshakeMs))
   }
 
   dialled(failed: DialError | undefined): void {
@@ -124,6 +139,10 @@ export class SessionFlow implements Flow, Commands {
     const outbox = this.#outboxes[side]
     outbox.open(fd)
     return outbox
+  }
+
+  get closing(): boolean {
+    return this.#closing !== undefined
   }
 
   reads(from: Side): boolean {
@@ -179,7 +198,8 @@ export class SessionFlow implements Flow, Commands {
         { side: from },
         'session left a full buffer unconsumed: connection closed',
       )
-      return 'lost'
+      this.#connection.close()
+      return 'idle'
     }
     const n = descriptors === 'exact' ? receiveExact(fd, held, room) : receiveDroppingRights(fd, held, room)
     if (n === 0) return 'ended'
@@ -286,6 +306,8 @@ export class SessionFlow implements Flow, Commands {
     const identity = this.#dialAs
     if (identity !== undefined) {
       this.#dialAs = undefined
+      this.#hasDialled = true
+      this.clearTimer(HANDSHAKE)
       this.#connection.dial(identity)
     }
     if (this.#closing !== undefined) {
@@ -437,5 +459,6 @@ export class SessionFlow implements Flow, Commands {
   }
 }
 
-/** The relay's own timer among the session's; no session can name it. */
+/** The relay's own timers among the session's; no session can name them. */
 const LINGER: TimerName = '\0linger'
+const HANDSHAKE: TimerName = '\0handshake'

@@ -3,6 +3,7 @@
  * Plain bytes may be merged with plain bytes; an entry that carries descriptors is written by a sendmsg of its own and
  * nothing is appended to it, because its end is a boundary that the receiver can see.
  */
+import { SCM_MAX_FD } from '../kernel/constants.ts'
 import { Io } from '../kernel/errno.ts'
 import { type BorrowedFd, closeAllRaw } from '../kernel/fd.ts'
 import {
@@ -10,13 +11,16 @@ import {
   addInput,
   beginParts,
   copyParts,
+  INPUT_BYTES,
+  OUTPUT_BYTES,
   partBytes,
   sendInput,
   sendPartsTo,
 } from '../kernel/message.ts'
 import type { PipePool, SplicePipe } from '../kernel/splice.ts'
 import type { HeldDescriptors } from './descriptor-reserve.ts'
-import { type Outbox, QUEUE_BYTES, QUEUE_DESCRIPTORS, type Written } from './outbox.ts'
+import type { Outbox, Written } from './outbox.ts'
+import type { RelayLimits } from './ports.ts'
 
 const CHUNK_BYTES = 16 * 1024
 const NO_FDS: readonly number[] = []
@@ -37,13 +41,18 @@ const failureOf = (n: number): Written => {
 
 /** What it shares with the other connections of its link. */
 interface OutboxOf {
-  readonly plane: { readonly pipes: PipePool }
+  readonly plane: {
+    readonly pipes: PipePool
+    readonly limits: Pick<RelayLimits, 'queueBytes' | 'queueDescriptors'>
+  }
   readonly held: HeldDescriptors
 }
 
 export class StreamOutbox implements Outbox {
   readonly #pipes: PipePool
   readonly #held: HeldDescriptors
+  readonly #mostBytes: number
+  readonly #mostDescriptors: number
   #fd: BorrowedFd | undefined
   #entries: Entry[] = []
   #bytes = 0
@@ -54,6 +63,8 @@ export class StreamOutbox implements Outbox {
   constructor({ plane, held }: OutboxOf, fd?: BorrowedFd) {
     this.#pipes = plane.pipes
     this.#held = held
+    this.#mostBytes = plane.limits.queueBytes
+    this.#mostDescriptors = plane.limits.queueDescriptors
     this.#fd = fd
   }
 
@@ -66,7 +77,9 @@ export class StreamOutbox implements Outbox {
   }
 
   get full(): boolean {
-    return this.#bytes >= QUEUE_BYTES || this.#descriptors >= QUEUE_DESCRIPTORS || this.#pipe !== undefined
+    return (
+      this.#bytes >= this.#mostBytes || this.#descriptors >= this.#mostDescriptors || this.#pipe !== undefined
+    )
   }
 
   /**
@@ -74,12 +87,17 @@ export class StreamOutbox implements Outbox {
    * answers, which whoever asks for them has to take before it may ask for more.
    */
   get overfull(): boolean {
-    return this.#bytes >= 3 * QUEUE_BYTES || this.#descriptors >= 3 * QUEUE_DESCRIPTORS
+    return (
+      this.#bytes >= this.#mostBytes + 2 * INPUT_BYTES ||
+      this.#descriptors >= this.#mostDescriptors + 4 * SCM_MAX_FD
+    )
   }
 
   get hungry(): boolean {
     return (
-      this.#bytes <= QUEUE_BYTES / 2 && this.#descriptors <= QUEUE_DESCRIPTORS / 2 && this.#pipe === undefined
+      this.#bytes <= this.#mostBytes / 2 &&
+      this.#descriptors <= this.#mostDescriptors / 2 &&
+      this.#pipe === undefined
     )
   }
 
@@ -199,7 +217,7 @@ export class StreamOutbox implements Outbox {
   #flushEntry(entry: Entry, fd: BorrowedFd): Written {
     while (entry.start < entry.end) {
       beginParts()
-      addCopy(entry.buffer.subarray(entry.start, Math.min(entry.end, entry.start + QUEUE_BYTES)))
+      addCopy(entry.buffer.subarray(entry.start, Math.min(entry.end, entry.start + OUTPUT_BYTES)))
       const n = sendPartsTo(fd, entry.fds)
       if (n < 0) return failureOf(n)
       if (entry.fds.length > 0) {

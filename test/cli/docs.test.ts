@@ -2,10 +2,11 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { describe, test } from 'node:test'
-import { allowedOf, usageOf } from '../../src/cli/arguments.ts'
-import { DAEMON_OPTIONS, DEFAULT_CONFIG } from '../../src/cli/options.ts'
+import { allowedOf, type Option, usageOf } from '../../src/cli/arguments.ts'
+import { DAEMON_OPTIONS, type DaemonConfig, DEFAULT_CONFIG } from '../../src/cli/options.ts'
 import { metricsText } from '../../src/control/metrics.ts'
 import { CountersJson, GraphJson, LinkDetailsJson, TransitionJson } from '../../src/control/shapes.ts'
+import { E } from '../../src/fp.ts'
 import { aView, bench } from '../control/support.ts'
 import { inRepository } from './support.ts'
 
@@ -15,6 +16,13 @@ const matchesOf = (text: string, pattern: RegExp): ReadonlySet<string> =>
   new Set([...text.matchAll(pattern)].flatMap(match => match[1] ?? []))
 
 const sorted = (words: Iterable<string>): readonly string[] => [...words].sort()
+
+/** Whether an option sets one of `Limits`. */
+const isLimit = (option: Option<DaemonConfig>): boolean => {
+  if (option.kind._tag !== 'integer') return false
+  const set = option.assign(String(option.kind.max), DEFAULT_CONFIG)
+  return E.isRight(set) && set.right.limits !== DEFAULT_CONFIG.limits
+}
 
 describe('docs/operations.md', () => {
   const operations = read('docs/operations.md')
@@ -34,6 +42,20 @@ describe('docs/operations.md', () => {
         option.show(DEFAULT_CONFIG),
         allowedOf(option.kind),
       ]),
+    )
+  })
+
+  test('says of every limit what happens there, with its default', () => {
+    const section = operations.slice(operations.indexOf('## Limits'), operations.indexOf('## Security'))
+    const rows = section.split('\n').filter(line => /^\| .* \| `--/.test(line))
+    const told = rows.map(row => row.split('|').map(cell => cell.trim()))
+    for (const cells of told)
+      assert.ok(cells.length === 7 && !cells.slice(1, -1).includes(''), cells.join('|'))
+    assert.deepEqual(
+      told.map(([, , flag, shown = '']) => [flag, /^\d+/.exec(shown)?.[0]]).sort(),
+      DAEMON_OPTIONS.filter(isLimit)
+        .map(option => [`\`--${option.flag}\``, option.show(DEFAULT_CONFIG)])
+        .sort(),
     )
   })
 

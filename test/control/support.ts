@@ -9,6 +9,7 @@ import type { Condition } from '../../src/model/condition.ts'
 import type { Verdict } from '../../src/model/desired.ts'
 import type { InjectError } from '../../src/model/errors.ts'
 import type { Graph } from '../../src/model/graph.ts'
+import { DEFAULT_LIMITS } from '../../src/model/limits.ts'
 import type { Level } from '../../src/model/log-level.ts'
 import { type Counters, NOTHING_COUNTED } from '../../src/model/mediation.ts'
 import { createCatalogue } from '../../src/plugin/catalogue.ts'
@@ -102,7 +103,7 @@ export const bench = (): Bench => {
     source,
     host: world.host,
     plugins: createCatalogue({ unix: async () => ({ default: fakePlugin('unix') }) }),
-    limits: { drainMs: 1000 },
+    limits: DEFAULT_LIMITS,
     log,
     intervalMs: null,
   })

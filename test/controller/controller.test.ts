@@ -9,6 +9,7 @@ import type { LinkTransition } from '../../src/controller/links.ts'
 import type { EffectRecord } from '../../src/controller/provide.ts'
 import type { Graph } from '../../src/model/graph.ts'
 import { EMPTY_GRAPH } from '../../src/model/graph.ts'
+import { DEFAULT_LIMITS, type Limits } from '../../src/model/limits.ts'
 import type { Link } from '../../src/model/link.ts'
 import { keyOf } from '../../src/model/link.ts'
 import { createCatalogue } from '../../src/plugin/catalogue.ts'
@@ -35,6 +36,8 @@ interface Bench {
   readonly controller: Controller
   readonly transitions: LinkTransition[]
   readonly effects: EffectRecord[]
+  /** How the world was looked at, pass by pass. */
+  readonly looks: readonly ('deep' | 'by name')[]
   readonly lines: LogLine[]
   policy: Policy
   /** The graph from now on, and a pass over it. */
@@ -43,13 +46,14 @@ interface Bench {
   messages(message: string): readonly LogLine[]
 }
 
-const bench = (plugins: Readonly<Record<string, Plugin>> = {}): Bench => {
+const bench = (plugins: Readonly<Record<string, Plugin>> = {}, limits: Partial<Limits> = {}): Bench => {
   const env = fakeEnvironment()
   const source = fakeSource()
   const log = fakeLog()
   const world = fakeWorld(log)
   const effects: EffectRecord[] = []
   const transitions: LinkTransition[] = []
+  const looks: ('deep' | 'by name')[] = []
   const all: Record<string, Plugin> = { unix: fakePlugin('unix'), rest: fakePlugin('rest'), ...plugins }
   const loaders = Object.fromEntries(
     Object.entries(all).map(([type, plugin]) => [type, async () => ({ default: plugin })]),
@@ -60,14 +64,21 @@ const bench = (plugins: Readonly<Record<string, Plugin>> = {}): Bench => {
     world,
     transitions,
     effects,
+    looks,
     lines: log.lines,
     policy: ALLOW_ALL,
     controller: createController({
       env,
       source,
-      host: world.host,
+      host: {
+        ...world.host,
+        observe: (ids, deep) => {
+          looks.push(deep ? 'deep' : 'by name')
+          return world.host.observe(ids, deep)
+        },
+      },
       plugins: createCatalogue(loaders),
-      limits: { drainMs: 1000 },
+      limits: { ...DEFAULT_LIMITS, ...limits },
       log,
       intervalMs: 1000,
       policy: () => b.policy,
@@ -133,6 +144,25 @@ describe('controller: from graph to world', () => {
     b.source.says(aGraph(app))
     await pass(b.env, 5000)
     assert.equal(b.messages('the graph can be read').length, 2)
+  })
+
+  it('another kind of failure is logged too, and the same kind again is not', async () => {
+    const b = await serving(app)
+    b.source.fails({ _tag: 'Unreachable', socketPath: '/pv', errno: 'ENOENT' })
+    await b.controller.kick('asked')
+    b.source.fails({ _tag: 'Unreachable', socketPath: '/pv', errno: 'ECONNREFUSED' })
+    await b.controller.kick('asked')
+    b.source.fails({ _tag: 'NotJson', reason: 'garbage' })
+    await b.controller.kick('asked')
+    assert.deepEqual(
+      b
+        .messages('the graph cannot be read, the last one stays in force')
+        .map(({ facts }) => 'error' in facts && facts.error),
+      [
+        { _tag: 'Unreachable', socketPath: '/pv', errno: 'ENOENT' },
+        { _tag: 'NotJson', reason: 'garbage' },
+      ],
+    )
   })
 
   it('before the first graph nothing is planned', async () => {
@@ -258,6 +288,54 @@ describe('controller: providers and consumers', () => {
     const b = await serving(app.running(0).from('net', null))
     assert.deepEqual([...b.world.followed], [])
     assert.equal(b.world.planted.size, 1)
+  })
+})
+
+describe('controller: limits', () => {
+  it('a link that failed is tried again when it was asked to, at last at the longest time', async () => {
+    const b = bench({}, { retryMs: 100, retryMaxMs: 300 })
+    const gone = { _tag: 'PeerGone', peer: 'consumer', pid: pid(100) } as const
+    b.world.failNext(keyOf(app.build()), gone, gone, gone, gone, gone)
+    await b.shows(aGraph(app))
+    const tried: number[] = []
+    for (let ms = 0; ms <= 1300; ms += 10) {
+      if (b.effects.length > tried.length) tried.push(ms)
+      await pass(b.env, 10, 10)
+    }
+    assert.deepEqual(tried, [0, 100, 300, 600, 900, 1200])
+    assert.equal(b.stateOf(app), 'mediating.steady')
+  })
+
+  it('everything is told anew when it was asked to be', async () => {
+    const b = bench({}, { resyncMs: 5000 })
+    b.world.failNext(keyOf(app.build()), { _tag: 'TargetOccupied', target: '/run/pv/api.sock', by: 'file' })
+    await b.shows(aGraph(app))
+    await pass(b.env, 4500, 500)
+    assert.equal(b.stateOf(app), 'pending.blocked')
+    await pass(b.env, 1000, 500)
+    assert.equal(b.stateOf(app), 'mediating.steady')
+  })
+
+  it('the whole path is looked at when it was asked to be, the name in every pass', async () => {
+    const b = bench({}, { deepLookMs: 3000 })
+    await b.shows(aGraph(app))
+    const before = b.looks.length
+    await pass(b.env, 6500, 100)
+    assert.deepEqual(b.looks.slice(before), ['by name', 'by name', 'deep', 'by name', 'by name', 'deep'])
+  })
+
+  it('what containers cause makes passes no closer than they may be', async () => {
+    const b = bench({}, { looksApartMs: 400 })
+    await b.shows(aGraph(app))
+    await pass(b.env, 500)
+    const before = b.controller.passes()
+    for (let n = 0; n < 200; n += 1) {
+      b.world.attention({ _tag: 'MountsChanged', pid: pid(100) })
+      await pass(b.env, 10, 10)
+    }
+    const caused = b.controller.passes() - before
+    // One each 400 ms and the first; the two of the interval aside.
+    assert.ok(caused >= 5 && caused <= 6 + 2, `${caused} passes`)
   })
 })
 
@@ -475,7 +553,7 @@ describe('controller: draining', () => {
       source: fakeSource(),
       host: world.host,
       plugins: createCatalogue({}),
-      limits: { drainMs: 1000 },
+      limits: DEFAULT_LIMITS,
       log: fakeLog(),
       intervalMs: 1000,
     })

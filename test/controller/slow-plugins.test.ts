@@ -1,10 +1,12 @@
 /** Plugins that take their time, or never get done: their own links wait, and in the end nothing is left planted. */
+
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { Controller } from '../../src/controller/controller.ts'
 import { createController } from '../../src/controller/controller.ts'
 import type { Graph } from '../../src/model/graph.ts'
 import { EMPTY_GRAPH } from '../../src/model/graph.ts'
+import { DEFAULT_LIMITS } from '../../src/model/limits.ts'
 import { keyOf } from '../../src/model/link.ts'
 import { createCatalogue } from '../../src/plugin/catalogue.ts'
 import type { Plugin } from '../../src/plugin/contract.ts'
@@ -75,8 +77,7 @@ const bench = (load: () => Promise<unknown>, isThere: () => boolean = () => true
         loadMs: 5000,
       },
     ),
-    limits: { drainMs: 1000 },
-    pluginAnswerMs: 30_000,
+    limits: DEFAULT_LIMITS,
     log,
     intervalMs: 1000,
   })

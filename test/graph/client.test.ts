@@ -34,7 +34,10 @@ const readFrom = async (answer: (socket: Socket) => void, timeoutMs = 5000): Pro
   })
   await new Promise<void>(resolve => server.listen(socketPath, resolve))
   try {
-    const result = await readGraph({ socketPath, timeoutMs, limits: { graphBodyBytes: LIMIT } })()
+    const result = await readGraph({
+      socketPath,
+      limits: { graphBodyBytes: LIMIT, graphTimeoutMs: timeoutMs },
+    })()
     return { result, request }
   } finally {
     for (const socket of open) socket.destroy()
@@ -128,7 +131,7 @@ describe('graph client: failed reads', () => {
 
   it('a socket that is not there is unreachable, with the errno', async () => {
     const socketPath = join(tmpdir(), 'pvx-nobody-here')
-    const result = await readGraph({ socketPath, timeoutMs: 1000, limits: { graphBodyBytes: 10 } })()
+    const result = await readGraph({ socketPath, limits: { graphBodyBytes: 10, graphTimeoutMs: 1000 } })()
     assert.deepEqual(result, { _tag: 'Left', left: { _tag: 'Unreachable', socketPath, errno: 'ENOENT' } })
   })
 })

@@ -150,21 +150,12 @@ describe('daemon machine', () => {
     assert.equal(actor.getSnapshot().value, 'stopped')
   })
 
-  it('1000 links in one plan are spawned in less than 300 ms, and torn down again', async () => {
+  it('1000 links in one plan are spawned, come and go, and are torn down again', async () => {
     const links = Array.from({ length: 1000 }, (_, n) => aLink(`c${n}`).desired())
-    const timed = () => {
-      const spawning = daemon()
-      spawning.send({ type: 'daemon.started' })
-      const from = performance.now()
-      spawning.send(made({ wanted: links }))
-      return { actor: spawning, tookMs: performance.now() - from }
-    }
-    // The best of three: what else runs on the machine is not what this is about.
-    const runs = [timed(), timed(), timed()]
-    const actor = runs[0]?.actor ?? daemon()
-    const tookMs = Math.min(...runs.map(run => run.tookMs))
+    const actor = daemon()
+    actor.send({ type: 'daemon.started' })
+    actor.send(made({ wanted: links }))
     assert.equal(actor.getSnapshot().context.links, 1000)
-    assert.ok(tookMs < 300, `took ${tookMs} ms`)
     await settled()
     // Every tenth goes and comes back, under whatever number is free.
     const some = links.filter((_, n) => n % 10 === 0)

@@ -9,6 +9,7 @@ import { openDirectory, pathOf } from '../../src/kernel/files.ts'
 import { bindHere, connectToPath, openSocket, startListening } from '../../src/kernel/socket.ts'
 import type { Connection } from '../../src/relay/connection.ts'
 import { Listener } from '../../src/relay/listener.ts'
+import { manualClock } from '../support/clock.ts'
 import { leavesNoDescriptors, must } from '../support/descriptors.ts'
 import { quiet, type RelayOptions, type TestRelay, until, Wire, withRelay } from '../support/relay.ts'
 
@@ -112,6 +113,74 @@ test('a backlog that cannot be served does not keep the loop busy', () =>
     const { user, system } = process.cpuUsage(before)
     assert.ok(user + system < 60_000, `${user + system} us of processor time in 100 ms of nothing`)
   }))
+
+test('a link at its limit says so once for those who come to wait, and whose limit it is', () =>
+  withListener({ maxConnections: 1 }, async ({ relay, connections, client }) => {
+    client()
+    await until('one is accepted', () => connections.size === 1)
+    await quiet()
+    assert.deepEqual(relay.log.lines, [], 'nobody waits yet')
+    client()
+    client()
+    await quiet()
+    assert.deepEqual(relay.log.lines, [
+      {
+        level: 'warn',
+        facts: { most: 1, of: 'this link' },
+        message: 'connections wait: as many are open as may be',
+      },
+    ])
+  }))
+
+/** A listener whose accept(2) fails: nobody has made its socket listen. */
+const withFailingListener = (
+  options: RelayOptions,
+  body: (relay: TestRelay, failures: () => number) => Promise<void>,
+): Promise<void> =>
+  withRelay(options, async relay => {
+    // Each failure puts the listener among those that wait for room.
+    const { waiting } = relay.traffic.plane.connections
+    let failures = 0
+    const add = waiting.add.bind(waiting)
+    waiting.add = resume => {
+      failures += 1
+      return add(resume)
+    }
+    const listener = new Listener(must(openSocket('stream', 'test')), relay.traffic, new Set())
+    try {
+      await until('accepting has failed', () => failures === 1)
+      await body(relay, () => failures)
+    } finally {
+      listener.close()
+    }
+  })
+
+test('where accepting fails it pauses, longer each time up to a limit, and says so once', async () => {
+  const clock = manualClock()
+  const limits = { acceptPauseMs: 100, acceptPauseMaxMs: 500 }
+  await withFailingListener({ clock, limits }, async (relay, failures) => {
+    for (const [tried, pauseMs] of [100, 200, 400, 500, 500].entries()) {
+      clock.advance(pauseMs - 1)
+      await quiet(5)
+      assert.equal(failures(), tried + 1)
+      // The wheel turns in steps of a few milliseconds.
+      clock.advance(10)
+      await until('it has been tried again', () => failures() === tried + 2)
+    }
+    assert.deepEqual(relay.log.lines, [
+      { level: 'warn', facts: { reason: 'EINVAL' }, message: 'accepting paused' },
+    ])
+  })
+  assert.equal(clock.armed, 0)
+})
+
+test('a pause ends as soon as any connection does', async () => {
+  const clock = manualClock()
+  await withFailingListener({ clock }, async (relay, failures) => {
+    for (const resume of relay.traffic.plane.connections.waiting) resume()
+    await until('it has been tried again', () => failures() === 2)
+  })
+})
 
 test('a session that cannot be made costs only its own connection', () => {
   let made = 0

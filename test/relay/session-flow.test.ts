@@ -321,6 +321,68 @@ test('a lingering close does not wait for ever', async () => {
   })
 })
 
+test('a client that does not say in time what it wants is cut, and no other', async () => {
+  const clock = manualClock()
+  const limits = { handshakeMs: 10_000 }
+  await withRelay({ clock, limits, session: lineSession }, async relay => {
+    const [silent, spoken] = [relay.connect(), relay.connect()]
+    silent.consumer.send('ping\n')
+    await hears(silent.consumer, 'pong\n')
+    spoken.consumer.send('first\n')
+    const wire = await provider(relay)
+    await hears(wire, `${PREFIX}first\n`)
+    clock.advance(9999)
+    await quiet()
+    assert.equal(silent.connection.closed, false)
+    clock.advance(1)
+    assert.equal(String(await silent.consumer.toEnd()), '')
+    assert.deepEqual(
+      relay.log.lines.map(({ level, facts, message }) => [level, facts, message]),
+      [['warn', { afterMs: 10_000 }, 'a client did not say in time what it wants: connection closed']],
+    )
+    clock.advance(24 * 3_600_000)
+    spoken.consumer.send('later\n')
+    await hears(wire, `${PREFIX}later\n`)
+  })
+})
+
+test('a session that dials at once has no handshake to be late with', async () => {
+  const clock = manualClock()
+  const session = (): Session => ({
+    on: (input, out) => {
+      if (input.kind === 'opened') out.dial('daemon')
+    },
+  })
+  await withRelay({ clock, session, patient: true }, async relay => {
+    relay.connect()
+    assert.equal(clock.armed, 0)
+  })
+})
+
+test('a close that waits for a reader who stands still is cut after the linger', async () => {
+  const clock = manualClock()
+  const answer = pattern(1_000_000)
+  const session = (): Session => ({
+    on: (input, out) => {
+      if (input.kind !== 'opened') return
+      out.send('consumer', [answer], 0)
+      out.close('flush')
+    },
+  })
+  await withRelay({ clock, lingerMs: 60_000, session }, async relay => {
+    const { connection, consumer } = relay.connect()
+    clock.advance(59_999)
+    await consumer.take(1000)
+    assert.equal(connection.closed, false)
+    await consumer.take(500_000)
+    clock.advance(59_000)
+    await quiet()
+    assert.equal(connection.closed, false, 'bytes moved meanwhile')
+    clock.advance(60_000)
+    await until('it is over', () => connection.closed)
+  })
+})
+
 test('ending the output to one side leaves the other direction alone', () =>
   onStage({}, async ({ relay, consumer }) => {
     consumer.send('one\nend\n')

@@ -18,8 +18,8 @@ export interface DaemonOptions {
   readonly pvCtrl: string
   /** A file that takes its log: unlike a pipe it can always be written, so that no line is dropped in a burst. */
   readonly logFile: string
-  /** Give it a pipe that nobody reads instead; then nothing is known of its log. */
-  readonly logUnread?: boolean
+  /** Give it something else instead, that takes little or nothing; then nothing is known of its log. */
+  readonly logTo?: 'a pipe that nobody reads' | 'a pipe whose reader is gone' | 'a full device'
   /** Absent: beside pv-ctrl's socket. */
   readonly journal?: string
   readonly intervalMs?: number
@@ -161,13 +161,15 @@ const following = (path: string): (() => readonly string[]) => {
 
 export const startDaemon = (options: DaemonOptions): Daemon => {
   const [program = '', ...args] = commandOf(options)
-  const sink = openSync(options.logFile, 'w')
+  const file = openSync(options.logFile, 'w')
+  const sink = options.logTo === 'a full device' ? openSync('/dev/full', 'w') : file
   const child = spawn(program, args, {
-    stdio: ['ignore', options.logUnread === true ? 'pipe' : sink, 'pipe'],
+    stdio: ['ignore', options.logTo?.startsWith('a pipe') === true ? 'pipe' : sink, 'pipe'],
   })
-  closeSync(sink)
+  for (const fd of new Set([file, sink])) closeSync(fd)
   const { pid, stderr } = child
   if (pid === undefined || stderr === null) throw new Error('the daemon did not start')
+  if (options.logTo === 'a pipe whose reader is gone') child.stdout?.destroy()
   const newLines = following(options.logFile)
   const lines: LogLine[] = []
   const states = new Map<string, string[]>()

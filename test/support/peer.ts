@@ -190,7 +190,7 @@ export const startPeer = async (place: Place): Promise<Peer> => {
   }
 
   // The first answer tells that Python is up.
-  await ask(Count, 'open_descriptors', {})
+  await ask(Nothing, 'ready', {})
   return {
     place,
     listen: (name, path, options) => ask(Nothing, 'listen', { name, path, ...options }),

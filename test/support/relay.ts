@@ -22,12 +22,13 @@ import {
 import { endWriting, openSocketPair, receiveCredentials } from '../../src/kernel/socket.ts'
 import { PipePool } from '../../src/kernel/splice.ts'
 import type { Clock } from '../../src/model/clock.ts'
+import { DEFAULT_LIMITS, type Limits } from '../../src/model/limits.ts'
 import type { Reactor } from '../../src/reactor/contract.ts'
 import { createReactor } from '../../src/reactor/reactor.ts'
 import { Connection, type Flow } from '../../src/relay/connection.ts'
 import type { DialError, DialIdentity, Session } from '../../src/relay/contract.ts'
 import { createCounters } from '../../src/relay/counters.ts'
-import { HeldDescriptors } from '../../src/relay/descriptor-reserve.ts'
+import { HeldDescriptors, sharesOf } from '../../src/relay/descriptor-reserve.ts'
 import { PacketFlow, StreamFlow } from '../../src/relay/plain-flow.ts'
 import type { Dialer, LinkTraffic } from '../../src/relay/ports.ts'
 import { SessionFlow } from '../../src/relay/session-flow.ts'
@@ -261,6 +262,7 @@ export interface RelayOptions {
   readonly lingerMs?: number
   readonly maxConnections?: number
   readonly totalConnections?: number
+  readonly limits?: Partial<Limits>
   /** The provider answers only when the test says so. */
   readonly patient?: boolean
   readonly clock?: Clock
@@ -300,11 +302,13 @@ export const startRelay = (options: RelayOptions = {}): TestRelay => {
   const wires: Wire[] = []
   const kind = options.kind ?? 'stream'
   const pipes = new PipePool(4)
+  const held = HeldDescriptors.ofAll(sharesOf({ ...DEFAULT_LIMITS, ...options.limits }))
   const traffic: LinkTraffic = {
     plane: {
       reactor,
       pipes,
-      held: HeldDescriptors.ofAll(),
+      held,
+      limits: { ...DEFAULT_LIMITS, ...options.limits },
       connections: { limit: options.totalConnections ?? 8192, open: 0, waiting: new Set() },
     },
     kind,
@@ -312,7 +316,7 @@ export const startRelay = (options: RelayOptions = {}): TestRelay => {
     session: options.session,
     dialer,
     counters: createCounters(),
-    held: HeldDescriptors.ofAll(),
+    held: held.ofLink(),
     log,
     lingerMs: options.lingerMs ?? 60_000,
     maxConnections: options.maxConnections ?? 1024,

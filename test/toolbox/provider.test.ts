@@ -3,12 +3,18 @@ import assert from 'node:assert/strict'
 import { mkdirSync, renameSync, statSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import type { Limits } from '../../src/model/limits.ts'
+import { DEFAULT_LIMITS, type Limits } from '../../src/model/limits.ts'
 import type { Mediation } from '../../src/model/mediation.ts'
+import { createReactor } from '../../src/reactor/reactor.ts'
+import { type Containers, createContainers } from '../../src/toolbox/containers.ts'
 import type { SocketRequest } from '../../src/toolbox/contract.ts'
+import { ProviderDialer } from '../../src/toolbox/provider.ts'
+import { createProviderSockets } from '../../src/toolbox/provider-socket.ts'
 import type { LinkBuilder } from '../support/builders.ts'
 import { pid } from '../support/builders.ts'
+import { type ManualClock, manualClock } from '../support/clock.ts'
 import { failureOf, leavesNoDescriptors, must } from '../support/descriptors.ts'
+import { fakeLog } from '../support/fakes.ts'
 import { needsRoot } from '../support/privileges.ts'
 import { quiet, until } from '../support/relay.ts'
 import { opensTheWayHome } from '../support/sandbox.ts'
@@ -289,3 +295,83 @@ reaching(
     for (const each of [client, old, fresh]) each.close()
   },
 )
+
+interface Dialling {
+  readonly dialer: ProviderDialer
+  readonly clock: ManualClock
+  readonly log: ReturnType<typeof fakeLog>
+  /** When the provider was tried. */
+  readonly tried: readonly number[]
+}
+
+/** A dialer whose provider never comes, on a clock of the test's own. */
+const withDialer = (limits: Partial<Limits>, body: (dialling: Dialling) => void): void => {
+  const clock = manualClock()
+  const reactor = must(createReactor(error => assert.fail(String(error))))
+  const nothing = (): void => undefined
+  const real = createContainers({
+    reactor,
+    onExit: nothing,
+    onMountsChanged: nothing,
+    onNoContainer: nothing,
+    onReused: nothing,
+  })
+  const tried: number[] = []
+  const acquire: Containers['acquire'] = of => {
+    tried.push(clock.now())
+    return real.acquire(of)
+  }
+  const log = fakeLog()
+  const dialer = new ProviderDialer(
+    { pid: pid(0), socket: '/run/no/such/provider.sock' },
+    {
+      sockets: createProviderSockets({ containers: { ...real, acquire }, at: nothing }),
+      clock,
+      log,
+      limits: { ...DEFAULT_LIMITS, ...limits },
+      onKindMismatch: nothing,
+    },
+  )
+  body({ dialer, clock, log, tried })
+  dialer.close()
+  assert.equal(clock.armed, 0)
+  real.close()
+  reactor.close()
+}
+
+test('a provider that is away is tried again, less and less often, until the grace is over', () =>
+  withDialer(
+    { connectGraceMs: 1000, connectRetryMs: 10, connectRetryMaxMs: 300 },
+    ({ dialer, clock, log, tried }) => {
+      const answers: unknown[] = []
+      dialer.dial('daemon', 'stream', answer => answers.push(answer))
+      clock.advance(999)
+      assert.deepEqual(answers, [])
+      clock.advance(1)
+      assert.deepEqual(answers, ['timeout'])
+      assert.deepEqual(tried, [0, 10, 30, 70, 150, 310, 610, 910, 1000])
+      assert.deepEqual(
+        log.lines.map(({ level, message }) => [level, message]),
+        [['warn', 'provider did not come within the connect grace: connection closed']],
+      )
+      clock.advance(60_000)
+      assert.equal(tried.length, 9)
+    },
+  ))
+
+test('a provider that stays away is one line of the log in a while, however many clients come', () =>
+  withDialer({ connectGraceMs: 0, logEveryMs: 5000 }, ({ dialer, clock, log }) => {
+    for (let n = 0; n < 1000; n += 1) {
+      dialer.dial('daemon', 'stream', () => undefined)
+      clock.advance(10)
+    }
+    assert.equal(log.lines.length, 3)
+    const [first, ...later] = log.lines.map(({ facts }) =>
+      'suppressed' in facts ? Number(facts.suppressed) : 1,
+    )
+    assert.equal(first, 1)
+    assert.equal(
+      later.reduce((sum, n) => sum + n, 1),
+      1000,
+    )
+  }))

@@ -8,7 +8,7 @@ import type { Graph } from '../../model/graph.ts'
 import { HOST, type Pid } from '../../model/identity.ts'
 import { DEFAULT_LIMITS, type Limits } from '../../model/limits.ts'
 import type { Link } from '../../model/link.ts'
-import { decodeArguments, integerOption, type Operands, type Option, switchOption } from '../arguments.ts'
+import { decodeArguments, type Operands, type Option, switchOption } from '../arguments.ts'
 import { type Command, complain, helpFor, refuseUsage, type Terminal } from '../command.ts'
 import { DEFAULT_CONFIG, graphLimitOptions, pvCtrlOption } from '../options.ts'
 import { type Column, counted, renderTable } from '../render.ts'
@@ -16,14 +16,12 @@ import { type Column, counted, renderTable } from '../render.ts'
 export interface GraphConfig {
   readonly pvCtrl: string
   readonly json: boolean
-  readonly timeoutMs: number
   readonly limits: Limits
 }
 
 const DEFAULTS: GraphConfig = {
   pvCtrl: DEFAULT_CONFIG.pvCtrl,
   json: false,
-  timeoutMs: 5000,
   limits: DEFAULT_LIMITS,
 }
 
@@ -34,11 +32,6 @@ export const GRAPH_OPTIONS: readonly Option<GraphConfig>[] = [
   switchOption(
     { flag: 'json', variable: null, help: 'Print JSON, with every field, instead of a table.' },
     { get: config => config.json, set: (config, json) => ({ ...config, json }) },
-  ),
-  integerOption(
-    { flag: 'timeout', variable: null, help: 'How long the answer may take.' },
-    { min: 1, max: 600_000, unit: 'MS' },
-    { get: config => config.timeoutMs, set: (config, timeoutMs) => ({ ...config, timeoutMs }) },
   ),
   ...graphLimitOptions<GraphConfig>(),
 ]
@@ -119,8 +112,7 @@ const readBody = async (
     case 'File':
       return readFile(source.path).then(E.right, error => E.left(fileProblem(source.path, error)))
     case 'PvCtrl': {
-      const { timeoutMs, limits } = config
-      const read = await readGraph({ socketPath: source.path, timeoutMs, limits })()
+      const read = await readGraph({ socketPath: source.path, limits: config.limits })()
       if (E.isRight(read)) return read
       return E.left([
         `the graph cannot be read: ${describeReadError(read.left)}`,

@@ -36,11 +36,13 @@ def operation(function):
     return function
 
 
-# ------------------------------------------------------------------ sockets by path
+# ------------------------------------------------------------------ sockets by path, or by an abstract name (`@name`)
 
 
 def short_path(path, of_file):
     """A spelling below the 108 bytes of sun_path, for paths of any length; the descriptor keeps it valid."""
+    if path.startswith('@'):
+        return '\0' + path[1:], None
     if len(path) < 100:
         return path, None
     if of_file:
@@ -61,7 +63,9 @@ def adopt(name, sock):
 
 @operation
 def listen(name, path, kind='stream', backlog=1024, replace=False):
-    os.makedirs(os.path.dirname(path), exist_ok=True)
+    abstract = path.startswith('@')
+    if not abstract:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
     if replace and os.path.lexists(path):
         os.unlink(path)
     sock = socket.socket(socket.AF_UNIX, KINDS[kind])
@@ -71,7 +75,8 @@ def listen(name, path, kind='stream', backlog=1024, replace=False):
     finally:
         if held is not None:
             os.close(held)
-    os.chmod(path, 0o666)
+    if not abstract:
+        os.chmod(path, 0o666)
     if kind != 'dgram':
         sock.listen(backlog)
     sockets[name] = sock
@@ -108,11 +113,18 @@ def hung_up(sock):
     return bool(poll.poll(0))
 
 
+def was_only_asked(sock):
+    """A connection that ended without a word, where asking for the type makes one: SEQPACKET, and abstract names."""
+    if sock.type != socket.SOCK_SEQPACKET and not sock.getsockname()[:1] == b'\0':
+        return False
+    return hung_up(sock) and not sock.recv(1, socket.MSG_PEEK)
+
+
 @operation
 def accept(listener, name):
-    """The next connection that is still there: to ask a SEQPACKET service for its type costs it an empty one."""
+    """The next connection that is still there: to ask a service for its type may cost it an empty one."""
     sock, _ = sockets[listener].accept()
-    while sock.type == socket.SOCK_SEQPACKET and hung_up(sock):
+    while was_only_asked(sock):
         sock.close()
         sock, _ = sockets[listener].accept()
     adopt(name, sock)
@@ -617,6 +629,11 @@ def served_by(listener):
         'total': len(records),
         'ended': [json.dumps(record) for record in records if not record['open']],
     }
+
+
+@operation
+def ready():
+    return {}
 
 
 @operation

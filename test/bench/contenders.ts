@@ -1,0 +1,70 @@
+/** The ways from a client to the provider that are held against each other. All are up at once, and idle but for one. */
+import { spawn } from 'node:child_process'
+import { join } from 'node:path'
+import { untilEnded } from '../support/container.ts'
+import type { Role } from './contract.ts'
+import { type GraphDaemon, startUp } from './graph-daemon.ts'
+import { hostEntry } from './graph-entries.ts'
+import { leadsToTheProvider } from './probe.ts'
+import { until } from './until.ts'
+
+export interface Contender {
+  readonly name: string
+  readonly role: Role
+  /** Where a client connects. */
+  readonly target: string
+  readonly stop: () => Promise<void>
+}
+
+export const DIRECT = 'direct'
+export const SOCAT = 'socat'
+
+const PATIENCE_MS = 10_000
+/** As much as the kernel queues on a socket; its default of 8 KiB would be unfair. */
+const SOCAT_BUFFER_BYTES = 256 * 1024
+
+export const direct = (provider: string): Contender => ({
+  name: DIRECT,
+  role: 'reference',
+  target: provider,
+  stop: () => Promise.resolve(),
+})
+
+/** The daemon with one link of its own. */
+export const linked = async (
+  daemon: GraphDaemon,
+  scratch: string,
+  provider: string,
+  position: number,
+): Promise<Contender> => {
+  const target = join(scratch, `target-${position}.sock`)
+  const running = await startUp(
+    () => daemon.start([hostEntry('bench', provider, target)]),
+    () => leadsToTheProvider(target),
+  )
+  return { name: daemon.name, role: daemon.role, target, stop: running.stop }
+}
+
+export const socat = async (scratch: string, provider: string): Promise<Contender> => {
+  const target = join(scratch, 'socat.sock')
+  const child = spawn(
+    'setpriv',
+    [
+      ...['--pdeathsig', 'KILL', '--', 'socat', '-b', `${SOCAT_BUFFER_BYTES}`, '-t', '10'],
+      `UNIX-LISTEN:${target},fork,backlog=4096`,
+      `UNIX-CONNECT:${provider}`,
+    ],
+    { stdio: 'ignore' },
+  )
+  const stop = async (): Promise<void> => {
+    child.kill()
+    await untilEnded(child)
+  }
+  try {
+    await until('it comes up', () => leadsToTheProvider(target), PATIENCE_MS)
+  } catch (error) {
+    await stop()
+    throw error
+  }
+  return { name: SOCAT, role: 'tool', target, stop }
+}

@@ -1,0 +1,27 @@
+/** All measures, in the order they are run and shown. Those that use the contenders come first. */
+import type { Measure } from '../contract.ts'
+import { bulk } from './bulk.ts'
+import { connections } from './connections.ts'
+import { descriptors } from './descriptors.ts'
+import { exit } from './exit.ts'
+import { idle } from './idle.ts'
+import { links } from './links.ts'
+import { many } from './many.ts'
+import { memory } from './memory.ts'
+import { pass } from './pass.ts'
+import { roundTrip } from './round-trip.ts'
+import { start } from './start.ts'
+
+export const MEASURES: readonly Measure[] = [
+  bulk,
+  descriptors,
+  roundTrip,
+  connections,
+  many,
+  start,
+  links,
+  pass,
+  idle,
+  exit,
+  memory,
+]
