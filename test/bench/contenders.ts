@@ -16,7 +16,7 @@ export interface Contender {
   readonly stop: () => Promise<void>
 }
 
-export const DIRECT = 'direct'
+const DIRECT = 'direct'
 export const SOCAT = 'socat'
 
 const PATIENCE_MS = 10_000

@@ -1,11 +1,11 @@
 /**
  * A daemon that reads a graph, as a process of its own: pv-xconnect, or a peer given on the command line. Each has a
  * Pantavisor of its own, so that any number can run at once. A peer cannot be told where Pantavisor's socket is, so it
- * runs in a mount namespace in which /run/pantavisor is ours; what the host has there is not touched.
+ * runs in a mount namespace with a /run of its own; what the host has there is not touched.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmdirSync } from 'node:fs'
-import { basename, join } from 'node:path'
+import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
 import { untilEnded } from '../support/container.ts'
 import { type Entry, pvCtrlAt } from '../support/pv-ctrl.ts'
 import { DAEMON } from '../support/requirements.ts'
@@ -34,24 +34,26 @@ export interface Running {
 
 /** For a daemon to come up, and to go. */
 const PATIENCE_MS = 10_000
-const PANTAVISOR = '/run/pantavisor'
+/** Where Pantavisor's socket is in the folder that is, or could be, a daemon's /run. */
+const PV_CTRL = 'pantavisor/pv/pv-ctrl'
 
 /** The kernel ends it should the benchmark be killed. */
 const OUTLIVES_NOBODY = ['setpriv', '--pdeathsig', 'KILL', '--']
-const IN_ITS_OWN_RUN = 'mount --bind "$1" "$2" && eval "exec $3"'
+const WITH_ITS_OWN_RUN = 'mount --bind "$1" /run && eval "exec $2"'
 
 const hasEnded = (child: ChildProcess): boolean => child.exitCode !== null || child.signalCode !== null
 
 const lastLines = (file: string): string => readFileSync(file, 'utf8').trim().split('\n').slice(-5).join('\n')
 
-/** `commandFor` is given a folder in which `pv/pv-ctrl` is the socket. */
+/** `run` is the folder that it has for itself. */
 const startIn = async (
-  folder: string,
-  commandFor: (folder: string) => readonly string[],
+  run: string,
+  command: readonly string[],
   graph: readonly Entry[],
 ): Promise<Running> => {
-  mkdirSync(join(folder, 'pv'), { recursive: true })
-  const ctrl = pvCtrlAt(join(folder, 'pv', 'pv-ctrl'))
+  const socket = join(run, PV_CTRL)
+  mkdirSync(dirname(socket), { recursive: true })
+  const ctrl = pvCtrlAt(socket)
   let firstAnsweredAt: number | undefined
   let said: ((at: number) => void)[] = []
   let body = ''
@@ -72,9 +74,9 @@ const startIn = async (
   void serve(graph)
   await ctrl.listen()
 
-  const log = join(folder, 'log')
+  const log = join(run, 'log')
   const sink = openSync(log, 'w')
-  const [program = '', ...args] = [...OUTLIVES_NOBODY, ...commandFor(folder)]
+  const [program = '', ...args] = [...OUTLIVES_NOBODY, ...command]
   const spawnedAt = performance.now()
   const child = spawn(program, args, { stdio: ['ignore', sink, sink] })
   closeSync(sink)
@@ -100,27 +102,26 @@ const startIn = async (
   }
 }
 
-export const OURS = 'pv-xconnect'
+/** As it is shipped, but that no setting or leftover of this machine's decides what it does. */
+const ourCommand = (run: string, intervalMs: number | undefined): readonly string[] => [
+  ...[process.execPath, DAEMON, 'daemon'],
+  ...['--pv-ctrl', join(run, PV_CTRL)],
+  ...['--control', join(run, 'control.sock')],
+  ...['--policy', join(run, 'policy.json')],
+  ...['--journal', join(run, 'journal')],
+  ...['--plugin-dir', join(run, 'plugins')],
+  ...(intervalMs === undefined ? [] : ['--interval', `${intervalMs}`]),
+]
 
 export const ours = (scratch: string): GraphDaemon => {
   let started = 0
   return {
-    name: OURS,
+    name: 'pv-xconnect',
     role: 'ours',
     start: (graph, intervalMs) => {
       started += 1
-      return startIn(
-        join(scratch, `ours-${started}`),
-        folder => [
-          process.execPath,
-          DAEMON,
-          'daemon',
-          '--pv-ctrl',
-          join(folder, 'pv', 'pv-ctrl'),
-          ...(intervalMs === undefined ? [] : ['--interval', `${intervalMs}`]),
-        ],
-        graph,
-      )
+      const run = join(scratch, `ours-${started}`)
+      return startIn(run, ourCommand(run, intervalMs), graph)
     },
   }
 }
@@ -138,20 +139,10 @@ export const peer = (scratch: string, command: string, position: number): GraphD
     role: 'peer',
     start: graph => {
       started += 1
-      return startIn(
-        join(scratch, `peer-${position}-${started}`),
-        folder => ['unshare', '--mount', 'sh', '-c', IN_ITS_OWN_RUN, 'sh', folder, PANTAVISOR, command],
-        graph,
-      )
+      const run = join(scratch, `peer-${position}-${started}`)
+      return startIn(run, ['unshare', '--mount', 'sh', '-c', WITH_ITS_OWN_RUN, 'sh', run, command], graph)
     },
   }
-}
-
-/** What a peer's socket is mounted over has to be there. Returns how to remove it again, if it was not. */
-export const makePlaceForPeers = (): (() => void) => {
-  if (existsSync(PANTAVISOR)) return () => undefined
-  mkdirSync(PANTAVISOR)
-  return () => rmdirSync(PANTAVISOR)
 }
 
 /** Start it, and give it back once it is up. If it does not come up it is stopped, and the error says how it ended. */

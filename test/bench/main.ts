@@ -10,9 +10,9 @@ import { E } from '../../src/fp.ts'
 import { DAEMON, isInstalled } from '../support/requirements.ts'
 import { decodeOptions, type Options, USAGE } from './arguments.ts'
 import { type Contender, direct, linked, SOCAT, socat } from './contenders.ts'
-import type { Bench, Measure } from './contract.ts'
+import type { Bench, Measure, Role } from './contract.ts'
 import { openGenerator } from './generator.ts'
-import { type GraphDaemon, makePlaceForPeers, ours, peer } from './graph-daemon.ts'
+import { type GraphDaemon, ours, peer } from './graph-daemon.ts'
 import { MEASURES } from './measures/index.ts'
 import { hasFailed, type Machine, measureReport, type Report } from './report.ts'
 import { type MeasureResult, type Problem, runMeasure, wordsOf } from './runner.ts'
@@ -52,15 +52,23 @@ class Undo {
     this.#steps.push(step)
   }
 
+  /** A step that fails is told, and the others are taken all the same. */
   async all(): Promise<void> {
-    for (let step = this.#steps.pop(); step !== undefined; step = this.#steps.pop()) await step()
+    for (let step = this.#steps.pop(); step !== undefined; step = this.#steps.pop()) {
+      try {
+        await step()
+      } catch (error) {
+        complain(`could not clean up: ${wordsOf(error)}`)
+      }
+    }
   }
 }
 
+/** Those that take part, and why others do not. */
 interface Field {
-  readonly contenders: readonly Contender[]
-  readonly daemons: readonly GraphDaemon[]
-  readonly problems: readonly Problem[]
+  readonly contenders: Contender[]
+  readonly daemons: GraphDaemon[]
+  readonly problems: Problem[]
 }
 
 /** Bring everybody up that can be; who cannot is told, and takes no part. */
@@ -69,28 +77,34 @@ const startEverybody = async (
   provider: string,
   peers: readonly string[],
 ): Promise<Field> => {
-  const contenders: Contender[] = [direct(provider)]
-  const daemons: GraphDaemon[] = []
-  const problems: Problem[] = []
+  const field: Field = { contenders: [direct(provider)], daemons: [], problems: [] }
+  const bringUp = async (contender: string, role: Role, start: () => Promise<Contender>) => {
+    try {
+      field.contenders.push(await start())
+      return true
+    } catch (error) {
+      const what = `did not come up: ${wordsOf(error)}`
+      field.problems.push({ measure: 'all', contender, role, what })
+      return false
+    }
+  }
   const everyDaemon = [ours(scratch), ...peers.map((command, i) => peer(scratch, command, i))]
   for (const [position, daemon] of everyDaemon.entries()) {
-    try {
-      contenders.push(await linked(daemon, scratch, provider, position))
-      daemons.push(daemon)
-    } catch (error) {
-      const what = `did not come up: ${wordsOf(error)}`
-      problems.push({ measure: 'start', contender: daemon.name, role: daemon.role, what })
-    }
+    const start = () => linked(daemon, scratch, provider, position)
+    if (await bringUp(daemon.name, daemon.role, start)) field.daemons.push(daemon)
   }
-  if (isInstalled(SOCAT)) {
-    try {
-      contenders.push(await socat(scratch, provider))
-    } catch (error) {
-      const what = `did not come up: ${wordsOf(error)}`
-      problems.push({ measure: 'start', contender: SOCAT, role: 'tool', what })
-    }
+  if (isInstalled(SOCAT)) await bringUp(SOCAT, 'tool', () => socat(scratch, provider))
+  return field
+}
+
+/** Idempotent. One that had ended before is a problem, and no reason to leave the others running. */
+const stopContenders = async ({ contenders, problems }: Field): Promise<void> => {
+  for (let next = contenders.pop(); next !== undefined; next = contenders.pop()) {
+    const { name, role, stop } = next
+    await stop().catch((error: unknown) => {
+      problems.push({ measure: 'all', contender: name, role, what: wordsOf(error) })
+    })
   }
-  return { contenders, daemons, problems }
 }
 
 const chosen = ({ only }: Options): readonly Measure[] =>
@@ -100,11 +114,11 @@ const chosen = ({ only }: Options): readonly Measure[] =>
 const runAll = async (
   measures: readonly Measure[],
   bench: Bench,
-  stopContenders: () => Promise<void>,
+  stop: () => Promise<void>,
 ): Promise<readonly MeasureResult[]> => {
   const results: MeasureResult[] = []
   for (const [position, measure] of measures.entries()) {
-    if (!measures.slice(position).some(({ needsContenders }) => needsContenders)) await stopContenders()
+    if (!measures.slice(position).some(({ needsContenders }) => needsContenders)) await stop()
     results.push(
       await runMeasure(measure, bench, (round, rounds) =>
         complain(`${measure.name}, round ${round} of ${rounds}`),
@@ -124,17 +138,22 @@ const run = async (options: Options, undo: Undo): Promise<Report> => {
   const provider = join(scratch, 'provider.sock')
   const providing = await generator.provide(provider)
   undo.add(providing.stop)
-  if (options.peers.length > 0) undo.add(makePlaceForPeers())
 
-  const { contenders, daemons, problems } = await startEverybody(scratch, provider, options.peers)
-  const left = [...contenders]
-  const stopContenders = async (): Promise<void> => {
-    for (let next = left.pop(); next !== undefined; next = left.pop()) await next.stop()
+  const field = await startEverybody(scratch, provider, options.peers)
+  const { daemons } = field
+  const stop = (): Promise<void> => stopContenders(field)
+  undo.add(stop)
+
+  const bench: Bench = {
+    settings,
+    scratch,
+    generator,
+    provider,
+    contenders: [...field.contenders],
+    daemons,
   }
-  undo.add(stopContenders)
-
-  const bench: Bench = { settings, scratch, generator, provider, contenders, daemons }
-  const results = await runAll(chosen(options), bench, stopContenders)
+  const results = await runAll(chosen(options), bench, stop)
+  await stop()
   return {
     format: 'pv-xconnect-bench',
     version: 1,
@@ -143,7 +162,7 @@ const run = async (options: Options, undo: Undo): Promise<Report> => {
     settings: { rounds: settings.rounds, ...settings.window },
     machine: described,
     measures: results.map(measureReport),
-    problems: [...problems, ...results.flatMap(result => result.problems)],
+    problems: [...field.problems, ...results.flatMap(result => result.problems)],
   }
 }
 

@@ -89,6 +89,9 @@ export const runTrials = async (
   }
 }
 
+/** Who is named where no contender is to blame: the measure itself could not be set up. */
+const THE_BENCHMARK = 'the benchmark'
+
 export const runMeasure = async (
   measure: Measure,
   bench: Bench,
@@ -96,10 +99,20 @@ export const runMeasure = async (
 ): Promise<MeasureResult> => {
   const { name, title } = measure
   const rounds = measure.rounds(bench.settings)
-  const opened = await measure.open(bench)
   try {
-    return { name, title, rounds, ...(await runTrials(name, opened.trials, rounds, progress)) }
-  } finally {
-    await opened.close()
+    const opened = await measure.open(bench)
+    try {
+      return { name, title, rounds, ...(await runTrials(name, opened.trials, rounds, progress)) }
+    } finally {
+      await opened.close()
+    }
+  } catch (error) {
+    const problem: Problem = {
+      measure: name,
+      contender: THE_BENCHMARK,
+      role: 'reference',
+      what: wordsOf(error),
+    }
+    return { name, title, rounds, trials: [], problems: [problem] }
   }
 }
