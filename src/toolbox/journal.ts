@@ -6,6 +6,7 @@
  */
 import {
   closeSync,
+  constants,
   fstatSync,
   mkdirSync,
   openSync,
@@ -48,12 +49,17 @@ export const noJournal = (): Journal => ({
   close: () => undefined,
 })
 
+/** Not through a symlink: in a folder that others can write, it would lead root to a file of their choice. */
+const { O_APPEND, O_CREAT, O_NOFOLLOW, O_RDWR, O_TRUNC } = constants
+const TO_APPEND = O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW
+const ANEW = O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW
+
 const BOOT_ID = '/proc/sys/kernel/random/boot_id'
 
 /** Open the file and have it alone. `undefined`: another daemon has it. */
 const openAlone = (path: string): number | undefined => {
   for (;;) {
-    const fd = openSync(path, 'a+', 0o600)
+    const fd = openSync(path, TO_APPEND, 0o600)
     if (E.isLeft(lockExclusively(fd))) {
       closeSync(fd)
       return undefined
@@ -106,7 +112,7 @@ export const openJournal = (path: string, log: LinkLog): Journal => {
     for (const trace of live.values()) lines.push(...linesFor(trace))
     const text = lines.map(encodeLine).join('')
     const next = `${path}.next`
-    const replacement = openSync(next, 'w+', 0o600)
+    const replacement = openSync(next, ANEW, 0o600)
     try {
       writeWhole(replacement, text)
       lockExclusively(replacement)

@@ -104,6 +104,12 @@ scenario(
   SHORT_GRACE,
 )
 
+scenario(
+  'a provider whose socket is a fifo reaches nothing and holds nobody up',
+  world => providerReachesNothing(world, (_, { svc }) => svc.exec('mkfifo', SOCKET)),
+  SHORT_GRACE,
+)
+
 scenario('a symlink within the provider is followed there', async world => {
   const { svc, consumer, provider, entry, link } = await unconnectedPair(world)
   await provider.listen('door', '/opt/real/raw.sock')

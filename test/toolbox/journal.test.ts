@@ -9,6 +9,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -118,6 +119,20 @@ describe('the file of a journal', () => {
     assert.equal(statSync(path).mode & 0o777, 0o600)
     journal.close()
   })
+
+  for (const name of ['journal', 'journal.next']) {
+    test(`a symlink at ${name} leads to no other file, and is said`, t => {
+      const folder = folderFor(t)
+      const other = join(folder, 'other')
+      symlinkSync(other, join(folder, name))
+      const log = fakeLog()
+      const journal = openJournal(join(folder, 'journal'), log)
+      journal.announce(announcement())
+      journal.close()
+      assert.equal(existsSync(other), false)
+      assert.equal(log.lines.length, 1)
+    })
+  }
 
   test('it goes when nothing is in it', t => {
     const path = join(folderFor(t), 'journal')
