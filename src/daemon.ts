@@ -11,6 +11,7 @@ import { createControl } from './control/control.ts'
 import { createController } from './controller/controller.ts'
 import { E } from './fp.ts'
 import { pvCtrlSource } from './graph/source.ts'
+import { endProcess } from './kernel/closing.ts'
 import { descriptorLimit } from './kernel/fd.ts'
 import { canResolveSafely } from './kernel/files.ts'
 import { openOutput } from './kernel/output.ts'
@@ -50,7 +51,7 @@ const dieOfBugs = (log: Log, culprit: (error: unknown) => string | undefined): v
       return
     }
     log.fatal({ err: error }, 'internal error')
-    process.exit(70)
+    endProcess(70)
   }
   process.on('uncaughtException', die)
   process.on('unhandledRejection', die)
@@ -129,7 +130,7 @@ export const runDaemon = async (config: DaemonConfig): Promise<number> => {
     control.close()
     log.flush()
     output.flush()
-    process.exit(code)
+    return endProcess(code)
   }
   let draining = false
   const drain = async (signal: NodeJS.Signals): Promise<void> => {

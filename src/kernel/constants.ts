@@ -18,6 +18,7 @@ export const SCM_RIGHTS = 1
 /** The kernel takes no more in one message (`SCM_MAX_FD`, unix(7)). */
 export const SCM_MAX_FD = 253
 export const SHUT_RD = 0
+export const SHUT_RDWR = 2
 export const SHUT_WR = 1
 
 export const MSG_PEEK = 0x02
@@ -76,6 +77,7 @@ export const S_IFMT = 0o170000
 export const S_IFSOCK = 0o140000
 export const S_IFLNK = 0o120000
 export const S_IFBLK = 0o060000
+export const S_IFREG = 0o100000
 export const S_IFDIR = 0o040000
 export const S_IFCHR = 0o020000
 export const S_IFIFO = 0o010000

@@ -5,6 +5,8 @@
  * Everything the kernel is given an address of lives in native blocks of this module.
  * Descriptors that arrive are raw numbers in `received`; whoever called the read owns them from then on.
  */
+
+import { type ClosingCount, closeReceived } from './closing.ts'
 import {
   FIONREAD,
   MSG_CMSG_CLOEXEC,
@@ -151,10 +153,14 @@ export const receiveDroppingRights = (fd: BorrowedFd, at: number, length: number
  * Take what waits to be read and drop it, descriptors too: a bounded amount. Leaves the input buffer alone, which may hold
  * what somebody is looking at.
  */
-export const discardQueued = (fd: BorrowedFd): void => {
+export const discardQueued = (fd: BorrowedFd, closing: ClosingCount): void => {
   let left = MOST_DISCARDED_BYTES
   for (let i = 0; i < MOST_DISCARDS && left > 0; i += 1) {
-    const n = c.recv(fd, waste.address, WASTE_BYTES, MSG_DONTWAIT)
+    // With room for descriptors: without, the kernel would close them here and now.
+    setReceive(waste.address, WASTE_BYTES, CONTROL_BYTES)
+    const n = receiveMessage(fd, 0)
+    closeReceived(Array.from(received.fds.subarray(0, received.fdCount)), closing)
+    received.fdCount = 0
     if (n <= 0) return
     left -= n
   }

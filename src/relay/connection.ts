@@ -12,6 +12,7 @@
  * It owns both descriptors, their watches, and everything queued.
  */
 
+import { closeSocket } from '../kernel/closing.ts'
 import { Readiness } from '../kernel/epoll.ts'
 import { type BorrowedFd, OwnedFd } from '../kernel/fd.ts'
 import { discardQueued } from '../kernel/message.ts'
@@ -152,7 +153,7 @@ export class Connection {
       this.#adopt(result)
     } catch (error) {
       // Called from a timer or another link's event: nobody above could tell which connection it was.
-      if (result instanceof OwnedFd && this.#provider === undefined) result.close()
+      if (result instanceof OwnedFd && this.#provider === undefined) closeSocket(result, 'other')
       this.close()
       throw error
     }
@@ -201,7 +202,7 @@ export class Connection {
       other.inputOpen = false
       endReading(other.fd.borrowed)
       // With a full queue poll(2) would not tell its peer, were it waiting for room to write, that nobody reads any more.
-      discardQueued(other.fd.borrowed)
+      discardQueued(other.fd.borrowed, this.traffic.held)
     }
     this.#flow.outputBroken()
   }
@@ -363,13 +364,20 @@ export class Connection {
     this.#cancelDial?.()
     if (this.#linger !== undefined) clock.clearTimeout(this.#linger)
     if (this.#retry !== undefined) clock.clearTimeout(this.#retry)
+    let open = 1
+    // It counts as long as anything of it is left: what its closing waits for is its own link's cost.
+    const closed = (): void => {
+      open -= 1
+      if (open === 0) this.#onClosed(this)
+    }
     for (const half of [this.#consumer, this.#provider]) {
       if (half === undefined) continue
+      open += 1
       half.watch.close()
       half.outbox.discard()
-      half.fd.close()
+      closeSocket(half.fd, this.traffic.kind === 'stream' ? 'stream' : 'other', closed)
     }
     this.#flow.closed()
-    this.#onClosed(this)
+    closed()
   }
 }

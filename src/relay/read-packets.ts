@@ -1,6 +1,8 @@
 /** Reading SEQPACKET: one packet at a time, boundaries, descriptors and empty packets kept (unix(7)). */
+
+import { closeReceived } from '../kernel/closing.ts'
 import { Io } from '../kernel/errno.ts'
-import { type BorrowedFd, closeAllRaw } from '../kernel/fd.ts'
+import type { BorrowedFd } from '../kernel/fd.ts'
 import {
   growInput,
   INPUT_BYTES,
@@ -40,7 +42,7 @@ const passPacket = (
   countBytes(counters, side, n)
   counters.messages += 1
   if (received.controlTruncated) {
-    closeAllRaw(fds)
+    closeReceived(fds, held)
     return 'lost'
   }
   const written = outbox.write(n, fds)

@@ -3,9 +3,11 @@
  * Plain bytes may be merged with plain bytes; an entry that carries descriptors is written by a sendmsg of its own and
  * nothing is appended to it, because its end is a boundary that the receiver can see.
  */
+
+import { closeReceived } from '../kernel/closing.ts'
 import { SCM_MAX_FD } from '../kernel/constants.ts'
 import { Io } from '../kernel/errno.ts'
-import { type BorrowedFd, closeAllRaw } from '../kernel/fd.ts'
+import type { BorrowedFd } from '../kernel/fd.ts'
 import {
   addCopy,
   addInput,
@@ -126,7 +128,7 @@ export class StreamOutbox implements Outbox {
   writeParts(fds: readonly number[]): Written {
     if (partBytes === 0) {
       // A stream cannot carry descriptors without a byte (unix(7)).
-      closeAllRaw(fds)
+      closeReceived(fds, this.#held)
       return 'all'
     }
     if (!this.empty || this.#fd === undefined) {
@@ -135,16 +137,16 @@ export class StreamOutbox implements Outbox {
     }
     const n = sendPartsTo(this.#fd, fds)
     if (n === partBytes) {
-      closeAllRaw(fds)
+      closeReceived(fds, this.#held)
       return 'all'
     }
     if (n > 0) {
-      closeAllRaw(fds)
+      closeReceived(fds, this.#held)
       this.#queueParts(n, NO_FDS)
       return 'blocked'
     }
     const written = failureOf(n)
-    if (written === 'gone') closeAllRaw(fds)
+    if (written === 'gone') closeReceived(fds, this.#held)
     else this.#queueParts(0, fds)
     return written
   }
@@ -221,7 +223,7 @@ export class StreamOutbox implements Outbox {
       const n = sendPartsTo(fd, entry.fds)
       if (n < 0) return failureOf(n)
       if (entry.fds.length > 0) {
-        closeAllRaw(entry.fds)
+        closeReceived(entry.fds, this.#held)
         this.#count(-entry.fds.length)
         entry.fds = NO_FDS
       }
@@ -244,7 +246,7 @@ export class StreamOutbox implements Outbox {
   }
 
   discard(): void {
-    for (const entry of this.#entries) closeAllRaw(entry.fds)
+    for (const entry of this.#entries) closeReceived(entry.fds, this.#held)
     this.#entries = []
     this.#bytes = 0
     this.#count(-this.#descriptors)

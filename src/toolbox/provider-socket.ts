@@ -3,6 +3,7 @@
  * it (openat2(2)), or under an abstract name in its network namespace. Either is looked up anew for every connection.
  */
 import { E } from '../fp.ts'
+import { closeSocket } from '../kernel/closing.ts'
 import type { OwnedFd } from '../kernel/fd.ts'
 import { resolveIn, statusOf } from '../kernel/files.ts'
 import { inNetworkNamespaceOf } from '../kernel/namespace.ts'
@@ -64,7 +65,8 @@ type Answer = 'here' | 'another type' | 'nobody'
 const answerTo = (type: SocketType, connect: Door['connect']): Answer => {
   const answer = connect(type)
   if (E.isRight(answer)) {
-    answer.right.close()
+    // It may have been accepted and written to already.
+    closeSocket(answer.right, 'other')
     return 'here'
   }
   if (answer.left.errno === 'EAGAIN') return 'here'

@@ -3,6 +3,7 @@
  * real name, so that nobody ever sees that name without a listener. The only place that makes such files.
  */
 import { E } from '../fp.ts'
+import { closeSocket } from '../kernel/closing.ts'
 import type { BorrowedFd, OwnedFd } from '../kernel/fd.ts'
 import { type FileStatus, rename, sameFile, setMode, statusIn, statusOf, unlink } from '../kernel/files.ts'
 import { inMountNamespaceOf } from '../kernel/namespace.ts'
@@ -127,7 +128,7 @@ export const makeSocketFile = (
     at('named')
     return E.right({ socket: socket.right, status: status.right, gone })
   }
-  socket.right.close()
+  closeSocket(socket.right, 'other')
   const left = statusIn(directory, temporary, subject)
   if (E.isRight(left) && sameFile(left.right, status.right)) unlink(directory, temporary, subject)
   gone()

@@ -75,6 +75,11 @@ export interface Peer {
   makePipe(reader: string, writer: string): Promise<unknown>
   /** `one` is a socket of this peer's, `other` a descriptor to send. */
   makeSocketpair(one: string, other: string): Promise<unknown>
+  /**
+   * A TCP socket whose last close waits so long for its other end, the socket `name.end`, to read or to close (SO_LINGER,
+   * socket(7)).
+   */
+  makeLingering(name: string, seconds: number): Promise<unknown>
   closeFiles(names: readonly string[]): Promise<unknown>
   readFile(name: string, patienceMs?: number): Promise<string>
   writeFile(name: string, text: string): Promise<unknown>
@@ -206,6 +211,7 @@ export const startPeer = async (place: Place): Promise<Peer> => {
       (await ask(Descriptors, 'make_memfds', { prefix, count })).descriptors,
     makePipe: (reader, writer) => ask(Nothing, 'make_pipe', { reader, writer }),
     makeSocketpair: (one, other) => ask(Nothing, 'make_socketpair', { one, other }),
+    makeLingering: (name, seconds) => ask(Nothing, 'make_lingering', { name, seconds }),
     closeFiles: names => ask(Nothing, 'close_files', { names }),
     readFile: async (name, patienceMs) => (await ask(Text, 'read_file', { name }, patienceMs)).text,
     writeFile: (name, text) => ask(Nothing, 'write_file', { name, text }),

@@ -194,6 +194,27 @@ def make_socketpair(one, other):
 
 
 @operation
+def make_lingering(name, seconds):
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    listener.bind(('127.0.0.1', 0))
+    listener.listen()
+    ours = socket.create_connection(listener.getsockname())
+    theirs, _ = listener.accept()
+    listener.close()
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, seconds))
+    ours.setblocking(False)
+    try:
+        while True:
+            ours.send(b'x' * 65536)
+    except BlockingIOError:
+        pass
+    files[name] = ours.detach()
+    sockets[name + '.end'] = theirs
+    return {}
+
+
+@operation
 def close_files(names):
     for name in names:
         os.close(files.pop(name))
