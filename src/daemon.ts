@@ -24,6 +24,7 @@ import { openPluginFolder } from './plugin/folder.ts'
 import { createReactor } from './reactor/reactor.ts'
 import { nodeClock } from './reactor/timer-wheel.ts'
 import { sharesOf } from './relay/descriptor-reserve.ts'
+import type { LinkLog } from './toolbox/contract.ts'
 import { openJournal } from './toolbox/journal.ts'
 import { createLinuxToolbox } from './toolbox/linux.ts'
 import { logOfLink, quietLog } from './toolbox/quiet-log.ts'
@@ -43,14 +44,14 @@ const whatIsMissing = (): string | undefined => {
  * A bug nobody caught: say what it was where it will be read, and let init start us again. One of a third party's plugin
  * is no reason to take down everybody's links.
  */
-const dieOfBugs = (log: Log, culprit: (error: unknown) => string | undefined): void => {
+const dieOfBugs = (root: Log, log: LinkLog, culprit: (error: unknown) => string | undefined): void => {
   const die = (error: unknown): void => {
     const plugin = culprit(error)
     if (plugin !== undefined) {
       log.warn({ plugin, err: error }, 'a plugin failed outside of its handlers')
       return
     }
-    log.fatal({ err: error }, 'internal error')
+    root.fatal({ err: error }, 'internal error')
     endProcess(70)
   }
   process.on('uncaughtException', die)
@@ -87,7 +88,7 @@ export const runDaemon = async (config: DaemonConfig): Promise<number> => {
   const reactor = opened.right
   const { pluginDir } = config
   const folder = pluginDir === null ? undefined : openPluginFolder(pluginDir)
-  dieOfBugs(root, error => folder?.culprit(error))
+  dieOfBugs(root, log, error => folder?.culprit(error))
   const host = createLinuxToolbox({
     reactor,
     limits,

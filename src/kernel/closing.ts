@@ -7,7 +7,6 @@
 import {
   AT_EMPTY_PATH,
   AT_STATX_DONT_SYNC,
-  FIONREAD,
   S_IFIFO,
   S_IFMT,
   S_IFREG,
@@ -17,8 +16,11 @@ import {
   SYS,
 } from './constants.ts'
 import { c, closeOnAnotherThread } from './declarations.ts'
-import { closeRaw, noteClosed, type OwnedFd } from './fd.ts'
+import { Io } from './errno.ts'
+import { type BorrowedFd, closeRaw, noteClosed, OwnedFd } from './fd.ts'
 import { NativeBlock } from './memory.ts'
+import { peekAside, receiveAside, received } from './message.ts'
+import { accept } from './socket.ts'
 import { STATX } from './structs.ts'
 
 /** libuv has four threads for all that must not hold up the loop: two are left to the others. */
@@ -32,7 +34,6 @@ export interface ClosingCount {
 const NOBODY: ClosingCount = { add: () => undefined }
 
 const status = new NativeBlock(STATX.size)
-const queued = new NativeBlock(8)
 const waiting: (() => void)[] = []
 let running = 0
 
@@ -103,31 +104,59 @@ export const closeReceived = (fds: readonly number[], count: ClosingCount = NOBO
   }
 }
 
+/** More than a socket's queue holds, large packets or small, unless its peer was privileged to make it larger. */
+const MOST_DISCARDED_BYTES = 8 * 1024 * 1024
+const MOST_DISCARDS = 1024
+
+/** Take what waits to be read and drop it, descriptors too: a bounded amount. */
+export const discardQueued = (fd: BorrowedFd, count: ClosingCount): void => {
+  let left = MOST_DISCARDED_BYTES
+  for (let i = 0; i < MOST_DISCARDS && left > 0; i += 1) {
+    // With room for descriptors: without, the kernel would close them here and now.
+    const n = receiveAside(fd)
+    closeReceived(Array.from(received.fds.subarray(0, received.fdCount)), count)
+    if (n <= 0) return
+    left -= n
+  }
+}
+
+/** Whether nothing is queued in a socket, of which more cannot be. */
+const isEmpty = (fd: BorrowedFd): boolean => {
+  const n = peekAside(fd)
+  // A packet may be empty and carry descriptors all the same.
+  return n === Io.again || (n === 0 && !received.controlTruncated)
+}
+
 /**
- * Close a socket that others write to, or connect to. `done` is called once it is closed: at once where nothing is queued
- * in it. Its peers are told at once either way.
+ * Close a socket that others write to. `done` is called once it is closed: at once where nothing is queued in it. Its peer
+ * is told at once either way.
  */
-export const closeSocket = (
-  socket: OwnedFd,
-  kind: 'stream' | 'other',
-  done: () => void = () => undefined,
-): void => {
+export const closeSocket = (socket: OwnedFd, done: () => void = () => undefined): void => {
   if (socket.closed) {
     done()
     return
   }
-  const fd = socket.borrowed
   // From here on nothing more can be queued.
-  c.shutdown(fd, SHUT_RD)
-  if (
-    kind === 'stream' &&
-    c.ioctl(fd, FIONREAD, queued.address) === 0 &&
-    queued.data.getInt32(0, true) === 0
-  ) {
+  c.shutdown(socket.borrowed, SHUT_RD)
+  if (isEmpty(socket.borrowed)) {
     socket.close()
     done()
     return
   }
-  c.shutdown(fd, SHUT_RDWR)
+  c.shutdown(socket.borrowed, SHUT_RDWR)
   closeElsewhere(socket.release(), done)
+}
+
+/** Close a socket that others connect to: those who wait in its backlog may have sent something already. */
+export const closeListener = (listener: OwnedFd): void => {
+  if (listener.closed) return
+  c.shutdown(listener.borrowed, SHUT_RDWR)
+  for (let fd = accept(listener.borrowed); fd !== Io.failed; fd = accept(listener.borrowed)) {
+    if (fd >= 0) closeSocket(new OwnedFd(fd))
+    else if (fd === Io.noDescriptors || fd === Io.busy) {
+      closeElsewhere(listener.release(), () => undefined)
+      return
+    } else break
+  }
+  listener.close()
 }

@@ -6,7 +6,6 @@
  * Descriptors that arrive are raw numbers in `received`; whoever called the read owns them from then on.
  */
 
-import { type ClosingCount, closeReceived } from './closing.ts'
 import {
   FIONREAD,
   MSG_CMSG_CLOEXEC,
@@ -37,9 +36,6 @@ const CMSG_DATA = alignControl(CMSGHDR.size)
 const CONTROL_BYTES = 2048
 
 const WASTE_BYTES = 64 * 1024
-/** More than a socket's queue holds, large packets or small, unless its peer was privileged to make it larger. */
-const MOST_DISCARDED_BYTES = 8 * 1024 * 1024
-const MOST_DISCARDS = 1024
 
 let input = new NativeBlock(INPUT_BYTES)
 const output = new NativeBlock(OUTPUT_BYTES)
@@ -150,20 +146,18 @@ export const receiveDroppingRights = (fd: BorrowedFd, at: number, length: number
 }
 
 /**
- * Take what waits to be read and drop it, descriptors too: a bounded amount. Leaves the input buffer alone, which may hold
- * what somebody is looking at.
+ * Read at most one message to nowhere, with all descriptors it carries. Leaves the input buffer alone, which may hold what
+ * somebody is looking at.
  */
-export const discardQueued = (fd: BorrowedFd, closing: ClosingCount): void => {
-  let left = MOST_DISCARDED_BYTES
-  for (let i = 0; i < MOST_DISCARDS && left > 0; i += 1) {
-    // With room for descriptors: without, the kernel would close them here and now.
-    setReceive(waste.address, WASTE_BYTES, CONTROL_BYTES)
-    const n = receiveMessage(fd, 0)
-    closeReceived(Array.from(received.fds.subarray(0, received.fdCount)), closing)
-    received.fdCount = 0
-    if (n <= 0) return
-    left -= n
-  }
+export const receiveAside = (fd: BorrowedFd): number => {
+  setReceive(waste.address, WASTE_BYTES, CONTROL_BYTES)
+  return receiveMessage(fd, 0)
+}
+
+/** As `peek` for one byte, and as `receiveAside` with the input buffer. */
+export const peekAside = (fd: BorrowedFd): number => {
+  setReceive(waste.address, 1, 0)
+  return receiveMessage(fd, MSG_PEEK)
 }
 
 /** Read at most one message's bytes with all descriptors they carry. */

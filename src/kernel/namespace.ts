@@ -36,9 +36,16 @@ const openHome = (): E.Either<SyscallError, Home> => {
   const mountNamespace = openForReading('/proc/self/ns/mnt')
   if (E.isLeft(mountNamespace)) return mountNamespace
   const root = openDirectory('/')
-  if (E.isLeft(root)) return root
+  if (E.isLeft(root)) {
+    mountNamespace.right.close()
+    return root
+  }
   const workingDirectory = openDirectory('.')
-  if (E.isLeft(workingDirectory)) return workingDirectory
+  if (E.isLeft(workingDirectory)) {
+    mountNamespace.right.close()
+    root.right.close()
+    return workingDirectory
+  }
   home = { mountNamespace: mountNamespace.right, root: root.right, workingDirectory: workingDirectory.right }
   return E.right(home)
 }
@@ -132,6 +139,9 @@ export const inNetworkNamespaceOf = <A>(
   }
 }
 
+/** (uid_t) -1: never set (setfsuid(2)). */
+const NO_ID = 0xffff_ffff
+
 /**
  * Run `body` with files created as owned by `owner`. On a file system mounted inside a user namespace the host's root
  * cannot create anything (EOVERFLOW), its mapped root can; elsewhere the container sees its own root as the owner instead
@@ -141,7 +151,7 @@ export const creatingAs = <A>(owner: Owner, body: () => NotAPromise<A>): NotAPro
   if (owner.uid === 0 && owner.gid === 0) return body()
   // Leaving uid 0 would cost the capabilities over files: what is not the owner's own folder could not be written to.
   const bits = c.prctl(PR_GET_SECUREBITS, 0, 0, 0, 0)
-  c.prctl(PR_SET_SECUREBITS, bits | SECBIT_NO_SETUID_FIXUP, 0, 0, 0)
+  if (bits >= 0) c.prctl(PR_SET_SECUREBITS, bits | SECBIT_NO_SETUID_FIXUP, 0, 0, 0)
   const group = c.setfsgid(owner.gid)
   const user = c.setfsuid(owner.uid)
   try {
@@ -149,6 +159,8 @@ export const creatingAs = <A>(owner: Owner, body: () => NotAPromise<A>): NotAPro
   } finally {
     c.setfsuid(user)
     c.setfsgid(group)
-    c.prctl(PR_SET_SECUREBITS, bits, 0, 0, 0)
+    if (bits >= 0) c.prctl(PR_SET_SECUREBITS, bits, 0, 0, 0)
+    // Neither call fails aloud; asked for an id that is none, they tell the present one.
+    if (c.setfsuid(NO_ID) !== user || c.setfsgid(NO_ID) !== group) abort('setfsuid')
   }
 }

@@ -86,7 +86,7 @@ export const ownerFor = (pid: Pid, { pidfd }: ProcessHandle): E.Either<SyscallEr
 }
 
 /** Field 22 of /proc/pid/stat (proc(5)); the second one, the program's name, may hold anything, parentheses too. */
-const startOf = (pid: Pid): E.Either<SyscallError, string> => {
+export const startOf = (pid: Pid): E.Either<SyscallError, string> => {
   const path = `/proc/${pid}/stat`
   try {
     const stat = readFileSync(path, 'utf8')

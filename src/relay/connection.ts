@@ -12,10 +12,9 @@
  * It owns both descriptors, their watches, and everything queued.
  */
 
-import { closeSocket } from '../kernel/closing.ts'
+import { closeSocket, discardQueued } from '../kernel/closing.ts'
 import { Readiness } from '../kernel/epoll.ts'
 import { type BorrowedFd, OwnedFd } from '../kernel/fd.ts'
-import { discardQueued } from '../kernel/message.ts'
 import { endReading, endWriting, takeUrgentInline } from '../kernel/socket.ts'
 import type { ReadyHandler, Watch } from '../reactor/contract.ts'
 import type { DialError, DialIdentity, Side } from './contract.ts'
@@ -153,7 +152,7 @@ export class Connection {
       this.#adopt(result)
     } catch (error) {
       // Called from a timer or another link's event: nobody above could tell which connection it was.
-      if (result instanceof OwnedFd && this.#provider === undefined) closeSocket(result, 'other')
+      if (result instanceof OwnedFd && this.#provider === undefined) closeSocket(result)
       this.close()
       throw error
     }
@@ -375,7 +374,7 @@ export class Connection {
       open += 1
       half.watch.close()
       half.outbox.discard()
-      closeSocket(half.fd, this.traffic.kind === 'stream' ? 'stream' : 'other', closed)
+      closeSocket(half.fd, closed)
     }
     this.#flow.closed()
     closed()

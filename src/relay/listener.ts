@@ -3,7 +3,7 @@
  * not accepted waits in the backlog, where the kernel keeps it.
  */
 
-import { closeSocket } from '../kernel/closing.ts'
+import { closeListener, closeSocket } from '../kernel/closing.ts'
 import { Readiness } from '../kernel/epoll.ts'
 import { Io, lastFailure } from '../kernel/errno.ts'
 import { descriptorLimit, freeDescriptors, OwnedFd } from '../kernel/fd.ts'
@@ -83,7 +83,7 @@ export class Listener implements ReadyHandler {
       // One connection's bug, or the kernel out of room for it, must not cost the others their listener.
       traffic.log.error({ err: error }, 'connection could not be started')
       connection?.close()
-      closeSocket(accepted, 'other')
+      closeSocket(accepted)
     }
   }
 
@@ -143,7 +143,6 @@ export class Listener implements ReadyHandler {
     this.#closed = true
     this.#continue()
     this.#watch.close()
-    // Those who wait in its backlog may have sent something already.
-    closeSocket(this.#socket, 'other')
+    closeListener(this.#socket)
   }
 }

@@ -22,6 +22,8 @@ import type { Reactor, Watch } from '../reactor/contract.ts'
 export class Container {
   readonly pid: Pid
   readonly handle: ProcessHandle
+  /** On the reactor's clock. */
+  readonly heldAt: number
   /** Mediations that use it; it is closed when it has ended, or is no longer followed, and none does. */
   users = 0
   followed = false
@@ -31,9 +33,10 @@ export class Container {
   watch: Watch | undefined
   mounts: MountWatch | undefined
 
-  constructor(pid: Pid, handle: ProcessHandle) {
+  constructor(pid: Pid, handle: ProcessHandle, heldAt: number) {
     this.pid = pid
     this.handle = handle
+    this.heldAt = heldAt
   }
 
   /** Whether its process has ended, told or not. */
@@ -51,8 +54,11 @@ export interface Containers {
   release(container: Container): void
   /** Watch exactly these for their end: the graph, as it was just read, names them. */
   follow(pids: ReadonlySet<Pid>): void
-  /** Look whether any process went into another root or other namespaces; whoever asks for it next holds it there. */
-  lookForMoves(): void
+  /**
+   * Look whether any process went into another root or other namespaces; whoever asks for it next holds it there. Not deep:
+   * only those that were held lately, as a container does this while it is set up.
+   */
+  lookForMoves(deep: boolean): void
   close(): void
 }
 
@@ -73,6 +79,9 @@ interface Outlived {
   /** It was said that another process has it. */
   told: boolean
 }
+
+/** A container that is still being set up by then is noticed by the next deep look. */
+const SETTLED_MS = 30_000
 
 const gone = (pid: Pid): SyscallError => syscallError('pidfd_open', 'ESRCH', `process ${pid}`)
 
@@ -150,7 +159,7 @@ export const createContainers = ({
       closeProcess(handle.right)
       return E.left(gone(pid))
     }
-    const container = new Container(pid, handle.right)
+    const container = new Container(pid, handle.right, reactor.clock.now())
     const { pidfd } = handle.right
     if (pidfd !== undefined) {
       container.watch = reactor.watch(pidfd.borrowed, Readiness.in, {
@@ -194,8 +203,10 @@ export const createContainers = ({
         if (E.isRight(container)) container.right.followed = true
       }
     },
-    lookForMoves: () => {
+    lookForMoves: deep => {
+      const now = reactor.clock.now()
       for (const container of [...current.values()]) {
+        if (!deep && now - container.heldAt > SETTLED_MS) continue
         if (!hasMoved(container.pid, container.handle)) continue
         container.left = true
         unwatch(container)

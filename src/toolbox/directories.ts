@@ -80,6 +80,7 @@ const prefixes = (path: string): readonly string[] => {
 
 export const createDirectories = (at: AtMoment): Directories => {
   const held = new Map<string, Held>()
+  const byHandle = new Map<HeldDirectory, Held>()
   const made = new Map<string, Made>()
 
   const releaseMade = (chain: readonly Made[]): readonly string[] => {
@@ -247,14 +248,16 @@ export const createDirectories = (at: AtMoment): Directories => {
         users: 1,
       }
       held.set(key, directory)
+      byHandle.set(directory, directory)
       return E.right(directory)
     },
     release: directory => {
-      const entry = [...held.values()].find(candidate => candidate === directory)
+      const entry = byHandle.get(directory)
       if (entry === undefined) return []
       entry.users -= 1
       if (entry.users > 0) return []
       held.delete(entry.key)
+      byHandle.delete(directory)
       entry.owned.close()
       return releaseMade(entry.chain)
     },
@@ -263,7 +266,12 @@ export const createDirectories = (at: AtMoment): Directories => {
       if (E.isLeft(parent)) return undefined
       const self = resolveIn(parent.right.borrowed, nameOf(path), 'real-directory', path)
       const found = E.isLeft(self) ? self : statusOf(self.right.borrowed, path)
-      if (E.isRight(self) && E.isRight(found) && sameIdentity(found.right, identity)) {
+      const known = made.get(keyOf(identity))
+      if (known !== undefined) {
+        // Two of the journal's lines for one directory: the other one goes on.
+        gone()
+        known.users += 1
+      } else if (E.isRight(self) && E.isRight(found) && sameIdentity(found.right, identity)) {
         const entry: Made = {
           key: keyOf(identity),
           path,
@@ -279,7 +287,7 @@ export const createDirectories = (at: AtMoment): Directories => {
       }
       if (E.isRight(self)) self.right.close()
       parent.right.close()
-      return undefined
+      return known
     },
     disown: directory => {
       releaseMade([directory])

@@ -19,13 +19,13 @@ import {
 import { dirname } from 'node:path'
 import { E } from '../fp.ts'
 import { lockExclusively } from '../kernel/lock.ts'
+import { describeError } from '../model/errors.ts'
 import type { LinkLog } from './contract.ts'
 import type { Announcement, FileIdentity, JournalLine, Trace } from './journal-format.ts'
 import { encodeLine, JOURNAL_VERSION, linesFor, readJournal } from './journal-format.ts'
 
-/** Rewritten when it is this long and four times what it has to say. */
+/** Rewritten when it is this long and four times what it was after the last time. */
 const REWRITE_BYTES = 64 * 1024
-const BYTES_A_TRACE = 256
 
 export interface Journal {
   /** What earlier runs left, the oldest first. */
@@ -60,9 +60,11 @@ const BOOT_ID = '/proc/sys/kernel/random/boot_id'
 const openAlone = (path: string): number | undefined => {
   for (;;) {
     const fd = openSync(path, TO_APPEND, 0o600)
-    if (E.isLeft(lockExclusively(fd))) {
+    const locked = lockExclusively(fd)
+    if (E.isLeft(locked)) {
       closeSync(fd)
-      return undefined
+      if (locked.left.errno === 'EAGAIN') return undefined
+      throw new Error(describeError(locked.left))
     }
     // Between our open and our lock its former owner may have put a new file in its place.
     const named = statSync(path, { throwIfNoEntry: false })
@@ -98,6 +100,8 @@ export const openJournal = (path: string, log: LinkLog): Journal => {
   const live = new Map<number, Trace>(left.map(trace => [trace.id, trace]))
   let nextId = left.reduce((most, { id }) => Math.max(most, id), 0) + 1
   let written = 0
+  let rewritten = 0
+  let tidying: NodeJS.Immediate | undefined
   let broken = false
 
   const noteFailure = (error: unknown): void => {
@@ -123,6 +127,7 @@ export const openJournal = (path: string, log: LinkLog): Journal => {
     }
     closeSync(current)
     written = text.length
+    rewritten = text.length
     return replacement
   }
 
@@ -136,11 +141,22 @@ export const openJournal = (path: string, log: LinkLog): Journal => {
     }
   }
 
+  /**
+   * Soon, and not within the call that made it due: that may run as the root of a container's user namespace, who would
+   * own the new file.
+   */
+  const tidySoon = (): void => {
+    tidying ??= setImmediate(() => {
+      tidying = undefined
+      tidy()
+    })
+  }
+
   const append = (line: JournalLine): void => {
     if (fd === undefined) return
     // A line that was cut short spoils the next one: all anew, as soon as there is room.
-    if (broken || written > Math.max(REWRITE_BYTES, live.size * 4 * BYTES_A_TRACE)) {
-      tidy()
+    if (broken) {
+      tidySoon()
       return
     }
     const text = encodeLine(line)
@@ -150,6 +166,7 @@ export const openJournal = (path: string, log: LinkLog): Journal => {
       noteFailure(error)
     }
     written += text.length
+    if (written > Math.max(REWRITE_BYTES, 4 * rewritten)) tidySoon()
   }
 
   tidy()
@@ -172,6 +189,8 @@ export const openJournal = (path: string, log: LinkLog): Journal => {
     },
     close: () => {
       if (fd === undefined) return
+      clearImmediate(tidying)
+      if (broken) tidy()
       try {
         // While it is still ours: afterwards it may be another daemon's.
         if (live.size === 0) unlinkSync(path)

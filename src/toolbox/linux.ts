@@ -56,8 +56,6 @@ interface Live {
   kindAssumed: boolean
   /** A client met a provider of another type: the planted one has to follow. */
   kindMismatch: boolean
-  /** Its link is being torn down: another may take its target. */
-  leaving: boolean
 }
 
 export interface LinuxToolboxOptions {
@@ -193,7 +191,6 @@ export const createLinuxToolbox = ({
       lastRunning: request.provider.pid ?? kept?.lastRunning ?? null,
       kindAssumed: kind.assumed,
       kindMismatch: false,
-      leaving: false,
     }
     alive.set(id, live)
     byPlace.set(plant.place, live)
@@ -259,7 +256,7 @@ export const createLinuxToolbox = ({
         ours: place => {
           const owner = byPlace.get(place)
           if (owner === undefined) return 'not-ours'
-          return owner.id === kept?.id || owner.leaving ? 'replace' : 'busy'
+          return owner.id === kept?.id ? 'replace' : 'busy'
         },
         at,
       },
@@ -315,7 +312,6 @@ export const createLinuxToolbox = ({
     const live = alive.get(mediation.id)
     if (live === undefined) return { connectionsClosed: 0, leftBehind: [] }
     alive.delete(live.id)
-    live.leaving = true
     live.listener.close()
     const leftBehind = unplantLive(live)
     if (draining) await lastWords(live)
@@ -362,7 +358,7 @@ export const createLinuxToolbox = ({
     follow: (pids: ReadonlySet<Pid>) => containers.follow(pids),
     observe: (ids, deep) => {
       const losses = new Map<MediationId, Loss>()
-      containers.lookForMoves()
+      containers.lookForMoves(deep)
       for (const id of ids) {
         const live = alive.get(id)
         const loss = live === undefined ? 'target-lost' : lossOf(live, deep)

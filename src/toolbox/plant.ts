@@ -2,7 +2,7 @@
  * Something planted for a link: a listener in its consumer, and how to look after it. What the two ways of planting
  * share: at a path (`plant-path.ts`) and under an abstract name (`plant-abstract.ts`).
  */
-import { closeSocket } from '../kernel/closing.ts'
+import { closeListener } from '../kernel/closing.ts'
 import type { OwnedFd } from '../kernel/fd.ts'
 import type { InjectError, SyscallError } from '../model/errors.ts'
 import type { Planted } from '../model/mediation.ts'
@@ -38,7 +38,7 @@ export interface Plant {
 
 /** Of no use after all. */
 export const discard = (plant: Plant): void => {
-  closeSocket(plant.listener, 'other')
+  closeListener(plant.listener)
   plant.unplant()
 }
 

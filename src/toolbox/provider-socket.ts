@@ -66,7 +66,7 @@ const answerTo = (type: SocketType, connect: Door['connect']): Answer => {
   const answer = connect(type)
   if (E.isRight(answer)) {
     // It may have been accepted and written to already.
-    closeSocket(answer.right, 'other')
+    closeSocket(answer.right)
     return 'here'
   }
   if (answer.left.errno === 'EAGAIN') return 'here'

@@ -3,7 +3,7 @@
  * real name, so that nobody ever sees that name without a listener. The only place that makes such files.
  */
 import { E } from '../fp.ts'
-import { closeSocket } from '../kernel/closing.ts'
+import { closeListener } from '../kernel/closing.ts'
 import type { BorrowedFd, OwnedFd } from '../kernel/fd.ts'
 import { type FileStatus, rename, sameFile, setMode, statusIn, statusOf, unlink } from '../kernel/files.ts'
 import { inMountNamespaceOf } from '../kernel/namespace.ts'
@@ -89,12 +89,16 @@ const replace = (
   }
   at('names exchanged')
   const out = statusIn(directory, from, subject)
-  if (E.isLeft(out)) return out.left.errno === 'ENOENT' ? exchanged : out
-  if (sameFile(out.right, expected)) return unlink(directory, from, subject)
+  if (E.isLeft(out) && out.left.errno === 'ENOENT') return exchanged
+  let failure: E.Either<SyscallError, void> = E.isLeft(out) ? out : lookAgain
+  if (E.isRight(out) && sameFile(out.right, expected)) {
+    failure = unlink(directory, from, subject)
+    if (E.isRight(failure) || failure.left.errno === 'ENOENT') return exchanged
+  }
   const back = rename(directory, from, to, 'exchange', subject)
   // Ours has been deleted meanwhile: there is nothing to exchange with.
   if (E.isLeft(back)) rename(directory, from, to, 'keep', subject)
-  return lookAgain
+  return failure
 }
 
 /**
@@ -128,7 +132,7 @@ export const makeSocketFile = (
     at('named')
     return E.right({ socket: socket.right, status: status.right, gone })
   }
-  closeSocket(socket.right, 'other')
+  closeListener(socket.right)
   const left = statusIn(directory, temporary, subject)
   if (E.isRight(left) && sameFile(left.right, status.right)) unlink(directory, temporary, subject)
   gone()
