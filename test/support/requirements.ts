@@ -23,7 +23,7 @@ const isExecutable = (path: string): boolean => {
 const isInstalled = (tool: string): boolean => TOOL_FOLDERS.some(folder => isExecutable(`${folder}/${tool}`))
 
 /** What keeps these tests from running here, in words; `undefined` if nothing does. */
-const obstacle = (): string | undefined => {
+export const obstacle = (): string | undefined => {
   if (process.platform !== 'linux') return 'needs Linux'
   if (process.geteuid?.() !== 0) return 'needs root: containers are made with namespaces of their own'
   const missing = TOOLS.filter(tool => !isInstalled(tool))

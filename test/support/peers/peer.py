@@ -647,4 +647,5 @@ def main():
     os._exit(0)
 
 
-main()
+if __name__ == '__main__':
+    main()
