@@ -7,6 +7,7 @@ import { nap } from './clock.ts'
 import { DaemonLog } from './daemon-log.ts'
 import { Violation } from './ledger.ts'
 
+const STARTS_WITHIN_MS = 30_000
 /** Draining gives connections a second, and teardown itself two more; a loaded machine needs as much again, and again. */
 const LONGEST_DRAIN_MS = 20_000
 
@@ -52,7 +53,8 @@ export class SoakDaemon {
     return this.#logs
   }
 
-  start(): void {
+  /** Returns when it listens to signals: one that comes before ends it at once. */
+  async start(): Promise<void> {
     this.look()
     this.#loudBefore += this.#log.loud
     const logFile = join(this.#folder, `daemon-${this.#logs.length + 1}.log`)
@@ -67,6 +69,14 @@ export class SoakDaemon {
     this.#log = new DaemonLog()
     this.#newLines = following(logFile)
     this.#mayEnd = false
+    await eventually(
+      'the daemon says that it has started',
+      () => {
+        this.look()
+        return this.#log.lastLines.length > 0
+      },
+      STARTS_WITHIN_MS,
+    )
   }
 
   /** Take in what it has said since. */
@@ -117,8 +127,9 @@ export class SoakDaemon {
     if (code !== 0) throw new Violation(`the daemon drained and ended with ${code}`)
   }
 
+  /** All but its log, which has another name in each life. */
   get descriptors(): readonly string[] {
-    return this.#now.descriptors()
+    return this.#now.descriptors().filter(each => !this.#logs.includes(each))
   }
 
   /** Of several looks the one with the fewest: those of reading the graph come and go. */

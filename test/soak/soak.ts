@@ -135,7 +135,7 @@ class Soak {
     const { pantavisor, daemon, links } = this.#stage.parts
     await pantavisor.start()
     await Promise.all(this.#stage.sites.map(site => site.start()))
-    daemon.start()
+    await daemon.start()
     // With its first graph, an empty one, it has all that it holds when it has nothing to do.
     await eventually('the daemon reads the graph', () => pantavisor.goodAnswers > 1)
     this.#base = await daemon.fewestDescriptors()

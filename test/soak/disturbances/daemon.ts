@@ -28,7 +28,7 @@ export const KILL: Disturbance = {
         if (site.runs) for (const { path, inode } of site.nodes()) site.orphans.set(path, inode)
       }
       await nap(random.below(500))
-      daemon.start()
+      await daemon.start()
       stage.note('the daemon runs again')
     }),
 }
@@ -43,7 +43,7 @@ export const DRAIN: Disturbance = {
       await daemon.drain()
       nothingIsPlanted(stage)
       await nap(random.below(500))
-      daemon.start()
+      await daemon.start()
       stage.note('the daemon runs again')
     }),
 }

@@ -14,10 +14,11 @@ const untilUnplanted = async (stage: Stage, link: SoakLink, target: string): Pro
   const { consumer } = link
   const { daemon, pantavisor } = stage.parts
   const from = now()
-  // A killed daemon's successor does not know of it.
   const { lives } = daemon
   while (!stage.over && daemon.lives === lives) {
-    if (consumer.wasDisturbedSince(from) || !consumer.nodes().some(({ path }) => path === target)) return
+    if (consumer.wasDisturbedSince(from)) return
+    const left = consumer.nodes().find(({ path }) => path === target)
+    if (left === undefined || consumer.orphans.get(target) === left.inode) return
     if (now() - Math.max(from, pantavisor.wellSince) > GONE_WITHIN_MS) {
       throw new Violation(`${link.name} has left the graph, yet ${target} is still in ${consumer.name}`)
     }
