@@ -131,9 +131,20 @@ interface Waiting {
   readonly fail: (error: Error) => void
 }
 
-/** Starts the process; whoever starts it kills it, or its container. */
-export const startPeer = async (place: Place): Promise<Peer> => {
-  const child = place.spawn([PYTHON, '-S', '-B', `${place.peers}/peer.py`])
+/** A program of `peers` and its answers. Whoever starts it kills it, or its container. */
+export interface PeerProcess {
+  readonly ask: <A>(
+    codec: t.Type<A, unknown>,
+    operation: string,
+    options: object,
+    patienceMs?: number,
+  ) => Promise<A>
+  /** Gone without a word, as in a crash. */
+  readonly kill: () => Promise<void>
+}
+
+export const startPeerProcess = async (place: Place, program: string): Promise<PeerProcess> => {
+  const child = place.spawn([PYTHON, '-S', '-B', `${place.peers}/${program}`])
   const waiting = new Map<number, Waiting>()
   let complaints = ''
   let ended = false
@@ -197,6 +208,18 @@ export const startPeer = async (place: Place): Promise<Peer> => {
   // The first answer tells that Python is up.
   await ask(Nothing, 'ready', {})
   return {
+    ask,
+    // Not by a signal: in a container the child is nsenter, and Python would outlive it. It exits where its input ends.
+    kill: async () => {
+      child.stdin.destroy()
+      await untilEnded(child)
+    },
+  }
+}
+
+export const startPeer = async (place: Place): Promise<Peer> => {
+  const { ask, kill } = await startPeerProcess(place, 'peer.py')
+  return {
     place,
     listen: (name, path, options) => ask(Nothing, 'listen', { name, path, ...options }),
     serve: (listener, service, options) => ask(Nothing, 'serve', { listener, service, ...options }),
@@ -248,10 +271,6 @@ export const startPeer = async (place: Place): Promise<Peer> => {
     closeMany: prefix => ask(Nothing, 'close_many', { prefix }),
     openDescriptors: async () => (await ask(Count, 'open_descriptors', {})).count,
 
-    // Not by a signal: in a container the child is nsenter, and Python would outlive it. It exits where its input ends.
-    kill: async () => {
-      child.stdin.destroy()
-      await untilEnded(child)
-    },
+    kill,
   }
 }

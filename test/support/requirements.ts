@@ -32,7 +32,7 @@ export const isInstalled = (tool: string): boolean =>
 const LXC_TOOLS = ['lxc-start', 'lxc-stop', 'lxc-info']
 
 /** What keeps these tests from running here, in words; `undefined` if nothing does. */
-const obstacle = (withLxc: boolean): string | undefined => {
+export const obstacle = (withLxc = false): string | undefined => {
   if (process.platform !== 'linux') return 'needs Linux'
   if (process.geteuid?.() !== 0) return 'needs root: containers are made with namespaces of their own'
   const missing = TOOLS.filter(tool => !isInstalled(tool))

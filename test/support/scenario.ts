@@ -11,6 +11,7 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { type Container, type ContainerOptions, HOST, type Place, startContainer } from './container.ts'
 import { type Daemon, type DaemonOptions, INTERVAL_MS, startDaemon } from './daemon.ts'
+import { grown } from './daemon-descriptors.ts'
 import { eventually } from './eventually.ts'
 import { BeyondLxc } from './lxc-config.ts'
 import { type Kind, type Peer, type Service, type Serving, startPeer } from './peer.ts'
@@ -41,30 +42,6 @@ export interface World {
   /** Kept with the others, to be killed at the end. */
   readonly adopt: <A extends Mortal>(mortal: A) => A
   readonly peer: (place: Place) => Promise<Peer>
-}
-
-/** Descriptors by kind: the numbers of sockets and pipes are never the same. */
-const kindsOf = (descriptors: readonly string[]): Readonly<Record<string, number>> => {
-  const kinds: Record<string, number> = {}
-  for (const each of descriptors) {
-    const kind = each.replace(/:\[\d+\]$/, '')
-    kinds[kind] = (kinds[kind] ?? 0) + 1
-  }
-  return kinds
-}
-
-/**
- * What it may keep: opened once, at its first entry into a namespace, to find its way home (the namespaces, its root, its
- * folder); and 16 idle pairs of pipes for the next large transfers.
- */
-const MAY_KEEP: Readonly<Record<string, number>> = { mnt: 1, net: 1, '/': 1, [process.cwd()]: 1, pipe: 32 }
-
-/** What `now` has more than `before`, by kind. */
-const grown = (before: readonly string[], now: readonly string[]): readonly string[] => {
-  const had = kindsOf(before)
-  return Object.entries(kindsOf(now))
-    .filter(([kind, count]) => count > (had[kind] ?? 0) + (MAY_KEEP[kind] ?? 0))
-    .map(([kind, count]) => `${kind}: ${had[kind] ?? 0} at first, ${count} now`)
 }
 
 /** The least it holds between two reads of the graph, so that no read's own connection is counted. */
