@@ -19,12 +19,18 @@ import {
   sendInput,
   sendPartsTo,
 } from '../kernel/message.ts'
+import { growSendBuffer } from '../kernel/socket.ts'
 import type { PipePool, SplicePipe } from '../kernel/splice.ts'
 import type { HeldDescriptors } from './descriptor-reserve.ts'
 import type { Outbox, Written } from './outbox.ts'
 import type { RelayLimits } from './ports.ts'
 
 const CHUNK_BYTES = 16 * 1024
+/**
+ * What the kernel may hold for a receiver once bulk data goes to it; it doubles this for its own bookkeeping (socket(7)).
+ * A writer is woken when three quarters have been read, so a small buffer means a wake-up for every few pages.
+ */
+const BULK_SEND_BUFFER = 512 * 1024
 const NO_FDS: readonly number[] = []
 
 interface Entry {
@@ -60,6 +66,7 @@ export class StreamOutbox implements Outbox {
   #bytes = 0
   #descriptors = 0
   #pipe: SplicePipe | undefined
+  #madeRoom = false
 
   /** Without a socket yet, everything is queued until `open`. */
   constructor({ plane, held }: OutboxOf, fd?: BorrowedFd) {
@@ -180,6 +187,8 @@ export class StreamOutbox implements Outbox {
   spliceFrom(from: BorrowedFd, length: number): { moved: number; written: Written } | undefined {
     const pipe = this.#pipes.take()
     if (pipe === undefined || this.#fd === undefined) return undefined
+    if (!this.#madeRoom) growSendBuffer(this.#fd, BULK_SEND_BUFFER)
+    this.#madeRoom = true
     const result = SPLICED
     result.moved = 0
     result.written = 'all'
