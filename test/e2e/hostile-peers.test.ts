@@ -308,8 +308,11 @@ scenario(
     const names = ['unread', 'dropped']
     for (const name of names) await consumer.makeLingering(name, LINGER_S)
     const sendAndForget = async (line: string, name: string): Promise<void> => {
+      // Else the daemon could be first to close it, and the one who waits would be the consumer.
+      world.daemon.signal('SIGSTOP')
       await consumer.send(line, 'take this', { descriptors: [name] })
       await consumer.closeFiles([name])
+      world.daemon.signal('SIGCONT')
     }
 
     // It waits in the kernel's queue of the daemon's socket, because nobody is dialled.

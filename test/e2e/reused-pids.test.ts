@@ -41,8 +41,9 @@ scenario(
     await world.daemon.reaches(link, 'pending')
     const next = await world.container('next', { pid: app.pid })
     const tries = world.daemon.statesOf(link).length
-    await world.daemon.reachesAgain(link, 'injecting', tries)
-    await world.daemon.reachesAgain(link, 'pending', tries)
+    // The next try may be as far away as the longest pause.
+    await world.daemon.reachesAgain(link, 'injecting', tries, 15_000)
+    await world.daemon.reachesAgain(link, 'pending', tries, 15_000)
     assert.ok(!existsSync(next.path(TARGET)))
     await world.ctrl.listen()
     await world.daemon.reaches(link, 'mediating', 10_000)

@@ -173,6 +173,8 @@ scenario(
     const { app, svc, consumer, provider } = await unconnectedPair(world)
     await provider.listen('door', SOCKET)
     await provider.serve('door', 'echo')
+    // What lies under a shared mount cannot be moved (mount_namespaces(7)).
+    await app.exec('mount', '--make-rprivate', '/')
     await app.exec('sh', '-c', 'mkdir /run/disk /run/other; mount -t tmpfs disk /run/disk')
     const target = '/run/disk/pvx/raw.sock'
     const entry = entryFor({ consumer: app, provider: svc, target })
@@ -214,18 +216,19 @@ scenario("a folder that the container deleted and made again is the container's"
 scenario(
   'what cannot be removed from a root that turned read-only is said, and is replaced by the next link',
   async world => {
-    const { app, consumer, entry, link } = await connectedPair(world, { service: 'echo' })
-    const planted = inodeOf(app.path(TARGET))
+    const target = '/opt/pvx/raw.sock'
+    const { app, consumer, entry, link } = await connectedPair(world, { service: 'echo', target })
+    const planted = inodeOf(app.path(target))
     await app.exec('mount', '-o', 'remount,ro', '/')
     world.ctrl.serve([])
     await world.daemon.reaches(link, 'released')
     const line = await world.daemon.logged('what was left', each => 'leftBehind' in each)
-    assert.deepEqual(line['leftBehind'], [`${TARGET}: EROFS`, '/run/pvx: EROFS'])
-    assert.equal(inodeOf(app.path(TARGET)), planted)
+    assert.deepEqual(line['leftBehind'], [`${target}: EROFS`, '/opt/pvx: EROFS'])
+    assert.equal(inodeOf(app.path(target)), planted)
     await app.exec('mount', '-o', 'remount,rw', '/')
     world.ctrl.serve([entry])
     await world.daemon.reaches(link, 'mediating')
-    await echoes(consumer, 'line')
+    await echoes(consumer, 'line', target)
   },
 )
 

@@ -9,7 +9,7 @@ import { basename, join, resolve } from 'node:path'
 import { hasEnded, runToEnd, untilEnded } from './child.ts'
 import type { Container } from './container.ts'
 import { eventually } from './eventually.ts'
-import { configure, type LxcOptions, rootOf } from './lxc-config.ts'
+import { BeyondLxc, configure, type LxcOptions, rootOf } from './lxc-config.ts'
 
 const RUN = resolve('test/support/lxc.sh')
 
@@ -26,6 +26,7 @@ export const startLxcContainer = async (
   options: LxcOptions = {},
 ): Promise<LxcContainer> => {
   const { user } = options
+  if (options.pid !== undefined) throw new BeyondLxc('LXC starts a container under the next free number')
   // Refused before anything is made for it.
   if (user !== undefined) rootOf(user)
   // Not in `scratch`: of the path that LXC makes again for its locks, only the last part can be removed safely.
