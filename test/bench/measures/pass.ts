@@ -41,7 +41,7 @@ export const pass: Measure = {
   name: 'pass',
   title: 'one pass in which nothing has changed',
   needsContenders: false,
-  rounds: settings => Math.min(settings.rounds, 3),
+  rounds: settings => Math.min(settings.rounds, 2),
   open: async bench => ({
     trials: [
       {
