@@ -11,6 +11,7 @@ import { createControl } from './control/control.ts'
 import { createController } from './controller/controller.ts'
 import { E } from './fp.ts'
 import { pvCtrlSource } from './graph/source.ts'
+import { endProcess } from './kernel/closing.ts'
 import { descriptorLimit } from './kernel/fd.ts'
 import { canResolveSafely } from './kernel/files.ts'
 import { openOutput } from './kernel/output.ts'
@@ -23,6 +24,7 @@ import { openPluginFolder } from './plugin/folder.ts'
 import { createReactor } from './reactor/reactor.ts'
 import { nodeClock } from './reactor/timer-wheel.ts'
 import { sharesOf } from './relay/descriptor-reserve.ts'
+import type { LinkLog } from './toolbox/contract.ts'
 import { openJournal } from './toolbox/journal.ts'
 import { createLinuxToolbox } from './toolbox/linux.ts'
 import { logOfLink, quietLog } from './toolbox/quiet-log.ts'
@@ -42,15 +44,15 @@ const whatIsMissing = (): string | undefined => {
  * A bug nobody caught: say what it was where it will be read, and let init start us again. One of a third party's plugin
  * is no reason to take down everybody's links.
  */
-const dieOfBugs = (log: Log, culprit: (error: unknown) => string | undefined): void => {
+const dieOfBugs = (root: Log, log: LinkLog, culprit: (error: unknown) => string | undefined): void => {
   const die = (error: unknown): void => {
     const plugin = culprit(error)
     if (plugin !== undefined) {
       log.warn({ plugin, err: error }, 'a plugin failed outside of its handlers')
       return
     }
-    log.fatal({ err: error }, 'internal error')
-    process.exit(70)
+    root.fatal({ err: error }, 'internal error')
+    endProcess(70)
   }
   process.on('uncaughtException', die)
   process.on('unhandledRejection', die)
@@ -86,7 +88,7 @@ export const runDaemon = async (config: DaemonConfig): Promise<number> => {
   const reactor = opened.right
   const { pluginDir } = config
   const folder = pluginDir === null ? undefined : openPluginFolder(pluginDir)
-  dieOfBugs(root, error => folder?.culprit(error))
+  dieOfBugs(root, log, error => folder?.culprit(error))
   const host = createLinuxToolbox({
     reactor,
     limits,
@@ -129,7 +131,7 @@ export const runDaemon = async (config: DaemonConfig): Promise<number> => {
     control.close()
     log.flush()
     output.flush()
-    process.exit(code)
+    return endProcess(code)
   }
   let draining = false
   const drain = async (signal: NodeJS.Signals): Promise<void> => {

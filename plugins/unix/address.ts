@@ -1,5 +1,6 @@
 /** The provider's socket, with `{role}`, `{consumer}` and `{name}` replaced: one socket per role, chosen by the link. */
 import { E } from '../../src/fp.ts'
+import { abstractProblem, isAbstract } from '../../src/model/address.ts'
 import type { InjectError } from '../../src/model/errors.ts'
 import type { Link } from '../../src/model/link.ts'
 
@@ -19,5 +20,10 @@ export const providerSocketOf = (link: Link): E.Either<InjectError, string> => {
       return value
     },
   )
-  return refused === undefined ? E.right(socket) : E.left(refused)
+  if (refused !== undefined) return E.left(refused)
+  // It was within bounds before its markers were replaced. A path that has become too long is the kernel's to refuse.
+  const problem = isAbstract(socket) ? abstractProblem(socket) : null
+  return problem === null
+    ? E.right(socket)
+    : E.left({ _tag: 'AddressInvalid', field: 'socket', value: socket, reason: `expected ${problem}` })
 }

@@ -5,6 +5,7 @@
  */
 import * as t from 'io-ts'
 import { E } from '../fp.ts'
+import { shown } from '../model/shown.ts'
 import type { Policy } from './verdict.ts'
 
 /** A policy of more rules is a mistake, and each rule is tried for each link. */
@@ -17,7 +18,7 @@ const Pattern = new t.Type<string, string, unknown>(
   (value, context) =>
     typeof value === 'string' && value !== '' && !value.slice(0, -1).includes('*')
       ? t.success(value)
-      : t.failure(value, context, 'expected a non-empty string with * at its end only'),
+      : t.failure(value, context, 'a non-empty string with * at its end only'),
   t.identity,
 )
 
@@ -30,24 +31,25 @@ const RULE_KEYS: ReadonlySet<string> = new Set(['effect', ...Object.keys(RULE_FI
 const PolicyFile = t.partial({ default: Effect, rules: t.array(Rule) })
 const POLICY_KEYS: ReadonlySet<string> = new Set(['default', 'rules'])
 
+/** What should have been there, where the codec has no words of its own. */
+const expectation = (key: string, index: string | undefined, field: string | undefined): string => {
+  if (key === 'default' || field === 'effect') return '"allow" or "deny"'
+  return index === undefined ? 'a list of rules' : 'an object'
+}
+
 const firstReason = (errors: t.Errors): string => {
   const [error] = errors
   if (error === undefined) return 'it does not decode'
-  const place = error.context
-    .map(({ key }) => key)
-    .filter(key => key !== '' && !/^[01]$/.test(key))
-    .join('.')
-  const index = error.context.find(
-    ({ key }, i) => error.context[i - 1]?.key === 'rules' && /^\d+$/.test(key),
-  )?.key
-  const where =
-    index === undefined ? place : `rule ${Number(index) + 1}, ${error.context.at(-1)?.key ?? 'rule'}`
-  return `${where}: ${error.message ?? `${JSON.stringify(error.value) ?? 'nothing'} is neither "allow" nor "deny", or of another type`}`
+  // The file, its key, the rule's index, a part of the rule's codec, the rule's field: as far as it goes.
+  const [, key = '', index, , field] = error.context.map(entry => entry.key)
+  const place = index === undefined ? key : `rule ${Number(index) + 1}`
+  const where = field === undefined ? place : `${place}, ${field}`
+  return `${where}: expected ${error.message ?? expectation(key, index, field)}, got ${shown(error.value)}`
 }
 
 const unknownKey = (value: object, known: ReadonlySet<string>, where: string): string | undefined => {
   const key = Object.keys(value).find(name => !known.has(name))
-  return key === undefined ? undefined : `${where}: unknown key ${JSON.stringify(key)}`
+  return key === undefined ? undefined : `${where}: unknown key ${shown(key)}`
 }
 
 const parse = (text: string): E.Either<string, unknown> => {

@@ -122,8 +122,10 @@ const adviceForRefusal = (cause: SyscallError, target: string, { consumer }: Lin
 const aboutRetry = ({ state, context }: LinkView): readonly string[] => {
   if (stateParts(state).state !== 'pending') return []
   return state === 'pending.blocked'
-    ? ['It is tried again when its entry in the graph changes, and every 30 s.']
-    : [`It has failed ${context.attempt} times in a row, and is tried again at least every 5 s.`]
+    ? ['It is tried again when its entry in the graph changes, and at each resync (--resync).']
+    : [
+        `It has failed ${context.attempt} times in a row, and is tried again by itself, at the latest after --retry-max.`,
+      ]
 }
 
 /** What has just begun is given this long before it is called stuck. */

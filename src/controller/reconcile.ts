@@ -108,7 +108,18 @@ export const createReconciler = (options: ReconcileOptions): Reconciler => {
     }
   }
 
-  const apply = async (current: Graph, reasons: ReadonlySet<Reason>, pass: number): Promise<void> => {
+  /** `fresh`: the graph was just read. One that could not be read again does not say that what it names is still meant. */
+  const follow = (fresh: boolean): void => {
+    if (followed?.of !== desired) followed = { of: desired, pids: pidsOf(Object.values(desired.links)) }
+    if (fresh) host.follow(followed.pids)
+  }
+
+  const apply = async (
+    current: Graph,
+    fresh: boolean,
+    reasons: ReadonlySet<Reason>,
+    pass: number,
+  ): Promise<void> => {
     const first = resyncedAt === Number.NEGATIVE_INFINITY
     const resync = clock.now() - resyncedAt >= limits.resyncMs
     const lookAgain = resync || reasons.has('sighup')
@@ -127,6 +138,7 @@ export const createReconciler = (options: ReconcileOptions): Reconciler => {
     applied = { graph: current, policy, plugins: revision }
     const plan = diff(previous, desired, { resync })
     noteVerdicts(previous, plan, pass)
+    follow(fresh)
     host.sweep(() => admittedLinks(desired))
     // The very first plan is told even if it is empty: the daemon serves from then on.
     if (first || resync || !isEmptyPlan(plan)) {
@@ -159,9 +171,8 @@ export const createReconciler = (options: ReconcileOptions): Reconciler => {
         noteRejected(graph, id)
       }
       // An old graph is applied again too: the policy may have changed, and a resync may be due.
-      if (graph !== null) await apply(graph, reasons, id)
-      if (followed?.of !== desired) followed = { of: desired, pids: pidsOf(Object.values(desired.links)) }
-      host.follow(followed.pids)
+      if (graph !== null) await apply(graph, E.isRight(reading), reasons, id)
+      follow(E.isRight(reading))
       observe(reasons)
       return E.isLeft(reading) ? 'read-failed' : 'done'
     },

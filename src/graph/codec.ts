@@ -9,9 +9,10 @@ import type { Graph, RejectedEntry } from '../model/graph.ts'
 import type { Limits } from '../model/limits.ts'
 import type { Link, LinkKey } from '../model/link.ts'
 import { keyOf } from '../model/link.ts'
+import { shown } from '../model/shown.ts'
 import type { GraphError } from './errors.ts'
 import type { Entry, EntryCodec } from './fields.ts'
-import { addressProblem, entryFields, shown } from './fields.ts'
+import { addressProblem, entryFields } from './fields.ts'
 
 export type GraphLimits = Pick<Limits, 'graphBodyBytes' | 'graphLinks' | 'graphStringBytes'>
 

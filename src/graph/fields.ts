@@ -4,27 +4,13 @@
  * The message of a failure says what was expected, the reporter adds which field and what was there.
  */
 import * as t from 'io-ts'
+import { abstractProblem, isAbstract } from '../model/address.ts'
 import type { Pid, Uid } from '../model/identity.ts'
 import { isPid, isUid } from '../model/identity.ts'
 
 /** PATH_MAX with its NUL is 4096, NAME_MAX is 255 (limits.h(0p)). */
 const MAX_PATH_BYTES = 4095
 const MAX_COMPONENT_BYTES = 255
-/** `sun_path` has 108 bytes, of which an abstract name spends one on its leading NUL (unix(7)). */
-const MAX_ABSTRACT_BYTES = 107
-const SHOWN_CHARACTERS = 64
-
-/** A foreign value in a few words. Nested values are named, not printed: printing a deep one would overflow the stack. */
-export const shown = (value: unknown): string => {
-  if (value === undefined) return 'nothing'
-  if (value === null) return 'null'
-  if (Array.isArray(value)) return 'an array'
-  if (typeof value === 'object') return 'an object'
-  if (typeof value !== 'string') return String(value)
-  return value.length <= SHOWN_CHARACTERS
-    ? JSON.stringify(value)
-    : `${JSON.stringify(value.slice(0, SHOWN_CHARACTERS))}... (${value.length} characters)`
-}
 
 const utf8Bytes = (text: string): number => Buffer.byteLength(text, 'utf8')
 
@@ -50,16 +36,9 @@ export const pathProblem = (path: string): string | null => {
   return null
 }
 
-const abstractProblem = (name: string): string | null => {
-  const bytes = utf8Bytes(name.slice(1))
-  return bytes >= 1 && bytes <= MAX_ABSTRACT_BYTES
-    ? null
-    : `an abstract name of 1 to ${MAX_ABSTRACT_BYTES} bytes`
-}
-
 /** Only `unix` takes abstract names: the others promise their clients a path. */
 export const addressProblem = (type: string, address: string): string | null =>
-  type === 'unix' && address.startsWith('@') ? abstractProblem(address) : pathProblem(address)
+  type === 'unix' && isAbstract(address) ? abstractProblem(address) : pathProblem(address)
 
 const text = (name: string, maxBytes: number): t.Type<string, string, unknown> =>
   new t.Type(

@@ -18,6 +18,7 @@ export const SCM_RIGHTS = 1
 /** The kernel takes no more in one message (`SCM_MAX_FD`, unix(7)). */
 export const SCM_MAX_FD = 253
 export const SHUT_RD = 0
+export const SHUT_RDWR = 2
 export const SHUT_WR = 1
 
 export const MSG_PEEK = 0x02
@@ -28,6 +29,8 @@ export const MSG_NOSIGNAL = 0x4000
 export const MSG_CMSG_CLOEXEC = 0x40000000
 
 export const FIONREAD = 0x541b
+/** The file a socket is bound to (`linux/un.h`). */
+export const SIOCUNIXFILE = 0x89e0
 
 export const EPOLL_CLOEXEC = 0o2000000
 export const EPOLL_CTL_ADD = 1
@@ -61,16 +64,20 @@ export const AT_STATX_DONT_SYNC = 0x4000
 export const RESOLVE_NO_MAGICLINKS = 0x02
 export const RESOLVE_IN_ROOT = 0x10
 export const RENAME_NOREPLACE = 1
+export const RENAME_EXCHANGE = 2
 
 /** Type, mode, links, owner, inode: STATX_BASIC_STATS (statx(2)). */
 export const STATX_BASIC_STATS = 0x7ff
 /** When the file was made; not every file system knows. */
 export const STATX_BTIME = 0x800
+/** The mount that a file was reached through; the kernel ignores it before Linux 5.8. */
+export const STATX_MNT_ID = 0x1000
 
 export const S_IFMT = 0o170000
 export const S_IFSOCK = 0o140000
 export const S_IFLNK = 0o120000
 export const S_IFBLK = 0o060000
+export const S_IFREG = 0o100000
 export const S_IFDIR = 0o040000
 export const S_IFCHR = 0o020000
 export const S_IFIFO = 0o010000
@@ -80,6 +87,7 @@ export const CLONE_NEWNS = 0x20000
 export const CLONE_NEWUTS = 0x04000000
 export const CLONE_NEWIPC = 0x08000000
 export const CLONE_NEWPID = 0x20000000
+export const CLONE_NEWNET = 0x40000000
 
 export const MS_RDONLY = 1
 export const MS_REMOUNT = 32
@@ -91,6 +99,11 @@ export const MNT_DETACH = 2
 export const SPLICE_F_MOVE = 1
 export const SPLICE_F_NONBLOCK = 2
 export const F_SETPIPE_SZ = 1031
+
+/** A thread that sets its ids keeps its capabilities (capabilities(7)). */
+export const SECBIT_NO_SETUID_FIXUP = 1 << 2
+export const PR_GET_SECUREBITS = 27
+export const PR_SET_SECUREBITS = 28
 
 export const POLLIN = 1
 export const RLIMIT_NOFILE = 7

@@ -34,6 +34,7 @@ export const c = {
   umask: declare<(mask: N) => N>('uint32_t umask(uint32_t)'),
   fchdir: declare<(fd: N) => N>('int fchdir(int)'),
   chroot: declare<(path: string) => N>('int chroot(const char *)'),
+  exit: declare<(code: N) => N>('void _exit(int)'),
   flock: declare<(fd: N, operation: N) => N>('int flock(int, int)'),
   ftruncate: declare<(fd: N, size: N) => N>('int ftruncate(int, long)'),
 
@@ -80,6 +81,9 @@ export const c = {
   setns: declare<(fd: N, type: N) => N>('int setns(int, int)'),
   setfsuid: declare<(uid: N) => N>('int setfsuid(uint32_t)'),
   setfsgid: declare<(gid: N) => N>('int setfsgid(uint32_t)'),
+  prctl: declare<(option: N, value: N, third: N, fourth: N, fifth: N) => N>(
+    'int prctl(int, ulong, ulong, ulong, ulong)',
+  ),
   mount: declare<
     (source: string | null, target: string, type: string | null, flags: N, data: string | null) => N
   >('int mount(const char *, const char *, const char *, ulong, const char *)'),
@@ -104,3 +108,10 @@ export const c = {
     'long syscall(long, const char *, const char *)',
   ),
 } as const
+
+const nativeClose = libc.func('int close(int)')
+
+/** close(2) on one of libuv's threads; `done` is called here, whatever it said. */
+export const closeOnAnotherThread = (fd: N, done: () => void): void => {
+  nativeClose.async(fd, done)
+}

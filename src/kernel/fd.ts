@@ -32,6 +32,13 @@ export class OwnedFd {
     return this.#number < 0
   }
 
+  /** Give it up: whoever gets the number closes it, and says so (`noteClosed`). */
+  release(): number {
+    const number = this.borrowed
+    this.#number = -1
+    return number
+  }
+
   /** Idempotent. A failure of close(2) is not reported: on Linux the descriptor is gone whatever it says. */
   close(): void {
     if (this.#number < 0) return
@@ -41,12 +48,20 @@ export class OwnedFd {
   }
 }
 
+/** A descriptor that had been given up is closed. */
+export const noteClosed = (): void => {
+  ownedCount -= 1
+}
+
 /** Count descriptors that a message has brought: whoever took them closes each with `closeRaw`. */
 export const noteReceived = (count: number): void => {
   ownedCount += count
 }
 
-/** Close a descriptor that never had an owner object: one that arrived in a message. */
+/**
+ * Close a descriptor that never had an owner object. For those of which somebody else still has a reference, or that cannot
+ * wait: what a container sent goes to `closeReceived`.
+ */
 export const closeRaw = (fd: number): void => {
   c.close(fd)
   ownedCount -= 1

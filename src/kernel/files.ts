@@ -15,6 +15,7 @@ import {
   O_NOFOLLOW,
   O_PATH,
   O_RDONLY,
+  RENAME_EXCHANGE,
   RENAME_NOREPLACE,
   RESOLVE_IN_ROOT,
   RESOLVE_NO_MAGICLINKS,
@@ -27,6 +28,7 @@ import {
   S_IFSOCK,
   STATX_BASIC_STATS,
   STATX_BTIME,
+  STATX_MNT_ID,
   SYS,
 } from './constants.ts'
 import { c } from './declarations.ts'
@@ -45,6 +47,8 @@ export interface FileStatus {
   readonly inode: string
   /** When it was made, in seconds since the epoch; `0.0` where the file system does not know. Tells a reused inode number. */
   readonly born: string
+  /** Id of the mount it was reached through; 0 before Linux 5.8. */
+  readonly mount: number
   readonly uid: number
   readonly gid: number
 }
@@ -76,7 +80,7 @@ const kindOf = (mode: number): FileKind => {
   }
 }
 
-const WHOLE_STATUS = STATX_BASIC_STATS | STATX_BTIME
+const WHOLE_STATUS = STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID
 
 const readStatus = (): FileStatus => {
   const { data } = status
@@ -85,6 +89,7 @@ const readStatus = (): FileStatus => {
     device: `${data.getUint32(STATX.devMajor, true)}:${data.getUint32(STATX.devMinor, true)}`,
     inode: String(data.getBigUint64(STATX.inode, true)),
     born: `${data.getBigInt64(STATX.bornSeconds, true)}.${data.getUint32(STATX.bornNanoseconds, true)}`,
+    mount: Number(data.getBigUint64(STATX.mountId, true)),
     uid: data.getUint32(STATX.uid, true),
     gid: data.getUint32(STATX.gid, true),
   }
@@ -94,6 +99,12 @@ const readStatus = (): FileStatus => {
 export const statusOf = (fd: BorrowedFd, subject: string): E.Either<SyscallError, FileStatus> =>
   c.statx(SYS.statx, fd, '', AT_EMPTY_PATH | AT_STATX_DONT_SYNC, WHOLE_STATUS, status.address) < 0
     ? E.left(lastError('statx', subject))
+    : E.right(readStatus())
+
+/** The status of a file of the host or of /proc. For trusted paths only: every symlink is followed. */
+export const statusAt = (path: string): E.Either<SyscallError, FileStatus> =>
+  c.statx(SYS.statx, AT_FDCWD, path, AT_STATX_DONT_SYNC, WHOLE_STATUS, status.address) < 0
+    ? E.left(lastError('statx', path))
     : E.right(readStatus())
 
 /** The status of a name in a directory; a symlink is not followed. */
@@ -177,25 +188,17 @@ export const canResolveSafely = (): boolean => {
 const done = (result: number, call: string, subject: string): E.Either<SyscallError, void> =>
   result < 0 ? E.left(lastError(call, subject)) : E.right(undefined)
 
-/** Run with every mode taken literally. Synchronous, and put back: other threads may share the umask (umask(2)). */
-const withUmask = <A>(mask: number, body: () => A): A => {
-  const before = c.umask(mask)
-  try {
-    return body()
-  } finally {
-    c.umask(before)
-  }
+/**
+ * The mode is taken literally, by way of the umask: to set it afterwards would need a second look at the name, and that may
+ * be another directory by then. Put back before anything else runs: other threads share it (umask(2)).
+ */
+export const makeDirectory = (dir: BorrowedFd, name: string, mode: number, subject: string) => {
+  const before = c.umask(0)
+  const result = c.mkdirat(dir, name, mode)
+  const made = done(result, 'mkdirat', subject)
+  c.umask(before)
+  return made
 }
-
-export const makeDirectory = (dir: BorrowedFd, name: string, mode: number, subject: string) =>
-  done(
-    withUmask(0, () => c.mkdirat(dir, name, mode)),
-    'mkdirat',
-    subject,
-  )
-
-/** Run a call that makes a socket's inode, which then has mode 0666: bind(2) knows no mode but the umask. */
-export const withSocketMode0666 = <A>(body: () => A): A => withUmask(0o111, body)
 
 export const removeDirectory = (dir: BorrowedFd, name: string, subject: string) =>
   done(c.unlinkat(dir, name, AT_REMOVEDIR), 'rmdir', subject)
@@ -210,16 +213,16 @@ export const pathOf = (fd: BorrowedFd): string => `/proc/self/fd/${fd}`
 export const setMode = (fd: BorrowedFd, mode: number, subject: string) =>
   done(c.fchmodat(AT_FDCWD, pathOf(fd), mode, 0), 'fchmodat', subject)
 
-/** Within one directory. `keep`: EEXIST where the new name is taken, nothing is replaced. */
+const RENAME_FLAGS = { keep: RENAME_NOREPLACE, exchange: RENAME_EXCHANGE, replace: 0 } as const
+
+/**
+ * Within one directory. `keep`: EEXIST where the new name is taken, nothing is replaced. `exchange`: both names must be
+ * there and change places at once; EINVAL where the file system cannot.
+ */
 export const rename = (
   dir: BorrowedFd,
   from: string,
   to: string,
-  target: 'keep' | 'replace',
+  target: keyof typeof RENAME_FLAGS,
   subject: string,
-) =>
-  done(
-    c.renameat2(SYS.renameat2, dir, from, dir, to, target === 'keep' ? RENAME_NOREPLACE : 0),
-    'renameat2',
-    subject,
-  )
+) => done(c.renameat2(SYS.renameat2, dir, from, dir, to, RENAME_FLAGS[target]), 'renameat2', subject)

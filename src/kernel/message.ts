@@ -5,6 +5,7 @@
  * Everything the kernel is given an address of lives in native blocks of this module.
  * Descriptors that arrive are raw numbers in `received`; whoever called the read owns them from then on.
  */
+
 import {
   FIONREAD,
   MSG_CMSG_CLOEXEC,
@@ -34,8 +35,11 @@ const CMSG_DATA = alignControl(CMSGHDR.size)
 /** Descriptors, and the credentials that SO_PASSCRED adds. */
 const CONTROL_BYTES = 2048
 
+const WASTE_BYTES = 64 * 1024
+
 let input = new NativeBlock(INPUT_BYTES)
 const output = new NativeBlock(OUTPUT_BYTES)
+const waste = new NativeBlock(WASTE_BYTES)
 const receiveControl = new NativeBlock(CONTROL_BYTES)
 const sendControl = new NativeBlock(CONTROL_BYTES)
 const receiveHeader = new NativeBlock(MSGHDR.size)
@@ -139,6 +143,21 @@ export const receivePlain = (fd: BorrowedFd, at: number, length: number): number
 export const receiveDroppingRights = (fd: BorrowedFd, at: number, length: number): number => {
   setReceive(input.at(at), length, 0)
   return receiveMessage(fd, 0)
+}
+
+/**
+ * Read at most one message to nowhere, with all descriptors it carries. Leaves the input buffer alone, which may hold what
+ * somebody is looking at.
+ */
+export const receiveAside = (fd: BorrowedFd): number => {
+  setReceive(waste.address, WASTE_BYTES, CONTROL_BYTES)
+  return receiveMessage(fd, 0)
+}
+
+/** As `peek` for one byte, and as `receiveAside` with the input buffer. */
+export const peekAside = (fd: BorrowedFd): number => {
+  setReceive(waste.address, 1, 0)
+  return receiveMessage(fd, MSG_PEEK)
 }
 
 /** Read at most one message's bytes with all descriptors they carry. */

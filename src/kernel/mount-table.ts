@@ -17,7 +17,10 @@ export interface MountWatch {
   close(): void
 }
 
-/** Call `onChange` when the mounts that the process sees now, and goes on seeing if it ends, change. */
+/**
+ * Call `onChange` when the mounts that the process sees now, and goes on seeing if it ends, change. It is called once
+ * without a change, soon: what changed before the loop listens cannot be told from it.
+ */
 export const watchMounts = (
   pid: Pid,
   clock: Clock,
@@ -40,12 +43,14 @@ export const watchMounts = (
     after(0, onChange)
     after(APART_MS, () => {
       handle.start({ disconnect: true }, changed)
-      // Adding it to the loop's epoll instance polls it, and so consumes a change that came meanwhile.
       onChange()
     })
   }
   // In a variable that the result holds on to: koffi closes a handle whose object is collected.
   const handle = koffi.node.poll(table.right.borrowed, { disconnect: true }, changed)
+  // Adding it to the loop's epoll instance, now and whenever it is started anew, polls it: that consumes a change which
+  // came before, and only a look can tell.
+  after(0, onChange)
   return E.right({
     close: () => {
       for (const id of timers) clock.clearTimeout(id)

@@ -1,6 +1,6 @@
 /**
  * Making, naming and connecting AF_UNIX sockets (unix(7)), and asking them about their peer.
- * Addresses are the paths of descriptors (`/proc/self/fd/N`), so neither the length of a path nor a symlink in it matters.
+ * Files are addressed by descriptor (`/proc/self/fd/N`), so neither the length of a path nor a symlink in it matters.
  */
 import { E } from '../fp.ts'
 import { type SyscallError, syscallError } from '../model/errors.ts'
@@ -8,6 +8,7 @@ import {
   AF_UNIX,
   SHUT_RD,
   SHUT_WR,
+  SIOCUNIXFILE,
   SO_OOBINLINE,
   SO_PASSCRED,
   SO_PEERCRED,
@@ -22,7 +23,7 @@ import {
 import { c, NULL } from './declarations.ts'
 import { ioFailure, lastError } from './errno.ts'
 import { type BorrowedFd, OwnedFd } from './fd.ts'
-import { pathOf, withSocketMode0666 } from './files.ts'
+import { pathOf } from './files.ts'
 import { NativeBlock } from './memory.ts'
 import { SOCKADDR_UN } from './structs.ts'
 
@@ -39,43 +40,68 @@ const option = new NativeBlock(64)
 const optionLength = new NativeBlock(8)
 const encoder = new TextEncoder()
 
-/** Fill in the address; its length, or `undefined` for a path that does not fit. */
-const setAddress = (path: string): number | undefined => {
-  const bytes = encoder.encode(path)
+/** A path ends with a NUL; an abstract name begins with one and is as long as the address says (unix(7)). */
+type Form = 'path' | 'abstract'
+
+/** Fill in the address; its length, or `undefined` for one that does not fit. Either form takes one NUL. */
+const setAddress = (form: Form, text: string): number | undefined => {
+  const bytes = encoder.encode(text)
   if (bytes.length >= SOCKADDR_UN.size - SOCKADDR_UN.path) return undefined
   address.bytes.fill(0)
   address.data.setUint16(SOCKADDR_UN.family, AF_UNIX, true)
-  address.bytes.set(bytes, SOCKADDR_UN.path)
+  address.bytes.set(bytes, SOCKADDR_UN.path + (form === 'abstract' ? 1 : 0))
   return SOCKADDR_UN.path + bytes.length + 1
 }
 
-const toPath = (
+const withAddress = (
   call: 'bind' | 'connect',
   socket: BorrowedFd,
-  path: string,
+  form: Form,
+  text: string,
   subject: string,
 ): E.Either<SyscallError, void> => {
-  const length = setAddress(path)
+  const length = setAddress(form, text)
   if (length === undefined) return E.left(syscallError(call, 'ENAMETOOLONG', subject))
   return c[call](socket, address.address, length) < 0 ? E.left(lastError(call, subject)) : E.right(undefined)
 }
 
-/** A new socket: non-blocking, closed on exec. */
+/** A new socket: non-blocking, closed on exec. It belongs to the network namespace it is made in for good. */
 export const openSocket = (type: SocketType, subject: string): E.Either<SyscallError, OwnedFd> => {
   const fd = c.socket(AF_UNIX, TYPES[type] | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)
   return fd < 0 ? E.left(lastError('socket', subject)) : E.right(new OwnedFd(fd))
 }
 
-/** Give a socket a name in the working directory (`inMountNamespaceOf` sets it); its mode is 0666. */
+/** Give a socket a name in the working directory (`inMountNamespaceOf` sets it); its mode is what the umask leaves of 0777. */
 export const bindHere = (socket: BorrowedFd, name: string, subject: string) =>
-  withSocketMode0666(() => toPath('bind', socket, name, subject))
+  withAddress('bind', socket, 'path', name, subject)
+
+/**
+ * The very file that a socket was bound to, whatever its name leads to by now (SIOCUNIXFILE, `linux/un.h`); for use, not
+ * for reading (O_PATH). Needs CAP_NET_ADMIN.
+ */
+export const fileOf = (socket: BorrowedFd, subject: string): E.Either<SyscallError, OwnedFd> => {
+  const fd = c.ioctl(socket, SIOCUNIXFILE, NULL)
+  return fd < 0 ? E.left(lastError('ioctl', subject)) : E.right(new OwnedFd(fd))
+}
+
+/** Give a socket an abstract name, without its `@`, in the socket's network namespace. It is gone when the socket is. */
+export const bindAbstract = (socket: BorrowedFd, name: string, subject: string) =>
+  withAddress('bind', socket, 'abstract', name, subject)
 
 /** Connect to the socket that this descriptor (O_PATH) is. AF_UNIX connects at once or says EAGAIN: the backlog is full. */
 export const connectTo = (socket: BorrowedFd, inode: BorrowedFd, subject: string) =>
-  toPath('connect', socket, pathOf(inode), subject)
+  withAddress('connect', socket, 'path', pathOf(inode), subject)
+
+/**
+ * Connect to an abstract name, without its `@`, in the socket's network namespace. Sockets of different types have names
+ * apart: where only one of another type has it, this is ECONNREFUSED, never EPROTOTYPE.
+ */
+export const connectToAbstract = (socket: BorrowedFd, name: string, subject: string) =>
+  withAddress('connect', socket, 'abstract', name, subject)
 
 /** Connect to a path of the host. For trusted, short paths only. */
-export const connectToPath = (socket: BorrowedFd, path: string) => toPath('connect', socket, path, path)
+export const connectToPath = (socket: BorrowedFd, path: string) =>
+  withAddress('connect', socket, 'path', path, path)
 
 export const startListening = (
   socket: BorrowedFd,

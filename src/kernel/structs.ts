@@ -71,7 +71,18 @@ export const EPOLL_EVENT = { size: koffi.sizeof(epollEvent), ...offsets(epollEve
 export const OPEN_HOW = { size: koffi.sizeof(openHow), ...offsets(openHow, 'flags', 'mode', 'resolve') }
 export const STATX = {
   size: koffi.sizeof(statx),
-  ...offsets(statx, 'uid', 'gid', 'mode', 'inode', 'rdevMajor', 'rdevMinor', 'devMajor', 'devMinor'),
+  ...offsets(
+    statx,
+    'uid',
+    'gid',
+    'mode',
+    'inode',
+    'rdevMajor',
+    'rdevMinor',
+    'devMajor',
+    'devMinor',
+    'mountId',
+  ),
   ...offsets(statx, 'bornSeconds', 'bornNanoseconds'),
 }
 export const SOCKADDR_UN = { size: koffi.sizeof(sockaddrUn), ...offsets(sockaddrUn, 'family', 'path') }

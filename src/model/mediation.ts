@@ -5,10 +5,14 @@ export type MediationId = string & { readonly __brand: 'MediationId' }
 
 /** What was put into the consumer. */
 export interface Planted {
+  /** A path, or an abstract name (`@…`). */
   readonly target: string
   /** `stream` or `seqpacket` for sockets. */
   readonly kind: string
-  /** Device and inode as decimal strings: a device number may need all 64 bits. */
+  /**
+   * Device and inode as decimal strings: a device number may need all 64 bits. Empty for an abstract name, which is no
+   * file: it goes with its listener and leaves nothing to remove.
+   */
   readonly device: string
   readonly inode: string
   /** Directories of the target's path that we made, from the outermost; removed again when empty. */

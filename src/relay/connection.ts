@@ -12,6 +12,7 @@
  * It owns both descriptors, their watches, and everything queued.
  */
 
+import { closeSocket, discardQueued } from '../kernel/closing.ts'
 import { Readiness } from '../kernel/epoll.ts'
 import { type BorrowedFd, OwnedFd } from '../kernel/fd.ts'
 import { endReading, endWriting, takeUrgentInline } from '../kernel/socket.ts'
@@ -151,7 +152,7 @@ export class Connection {
       this.#adopt(result)
     } catch (error) {
       // Called from a timer or another link's event: nobody above could tell which connection it was.
-      if (result instanceof OwnedFd && this.#provider === undefined) result.close()
+      if (result instanceof OwnedFd && this.#provider === undefined) closeSocket(result)
       this.close()
       throw error
     }
@@ -199,6 +200,8 @@ export class Connection {
     if (other !== undefined) {
       other.inputOpen = false
       endReading(other.fd.borrowed)
+      // With a full queue poll(2) would not tell its peer, were it waiting for room to write, that nobody reads any more.
+      discardQueued(other.fd.borrowed, this.traffic.held)
     }
     this.#flow.outputBroken()
   }
@@ -360,13 +363,20 @@ export class Connection {
     this.#cancelDial?.()
     if (this.#linger !== undefined) clock.clearTimeout(this.#linger)
     if (this.#retry !== undefined) clock.clearTimeout(this.#retry)
+    let open = 1
+    // It counts as long as anything of it is left: what its closing waits for is its own link's cost.
+    const closed = (): void => {
+      open -= 1
+      if (open === 0) this.#onClosed(this)
+    }
     for (const half of [this.#consumer, this.#provider]) {
       if (half === undefined) continue
+      open += 1
       half.watch.close()
       half.outbox.discard()
-      half.fd.close()
+      closeSocket(half.fd, closed)
     }
     this.#flow.closed()
-    this.#onClosed(this)
+    closed()
   }
 }

@@ -3,6 +3,7 @@
  * not accepted waits in the backlog, where the kernel keeps it.
  */
 
+import { closeListener, closeSocket } from '../kernel/closing.ts'
 import { Readiness } from '../kernel/epoll.ts'
 import { Io, lastFailure } from '../kernel/errno.ts'
 import { descriptorLimit, freeDescriptors, OwnedFd } from '../kernel/fd.ts'
@@ -82,7 +83,7 @@ export class Listener implements ReadyHandler {
       // One connection's bug, or the kernel out of room for it, must not cost the others their listener.
       traffic.log.error({ err: error }, 'connection could not be started')
       connection?.close()
-      accepted.close()
+      closeSocket(accepted)
     }
   }
 
@@ -142,6 +143,6 @@ export class Listener implements ReadyHandler {
     this.#closed = true
     this.#continue()
     this.#watch.close()
-    this.#socket.close()
+    closeListener(this.#socket)
   }
 }

@@ -1,6 +1,8 @@
 /** The outbox of a SEQPACKET socket: whole messages with their descriptors, empty ones too. */
+
+import { closeReceived } from '../kernel/closing.ts'
 import { Io } from '../kernel/errno.ts'
-import { type BorrowedFd, closeAllRaw } from '../kernel/fd.ts'
+import type { BorrowedFd } from '../kernel/fd.ts'
 import { addInput, beginParts, inputBytes, sendPartsTo, shrinkInput, stageInput } from '../kernel/message.ts'
 import { growSendBuffer } from '../kernel/socket.ts'
 import type { HeldDescriptors } from './descriptor-reserve.ts'
@@ -70,7 +72,7 @@ export class PacketOutbox implements Outbox {
       n = sendPartsTo(this.#fd, fds)
     }
     if (n >= 0) {
-      closeAllRaw(fds)
+      closeReceived(fds, this.#held)
       return 'all'
     }
     if (n === Io.again) return 'blocked'
@@ -85,7 +87,7 @@ export class PacketOutbox implements Outbox {
       const written = this.#send(length, fds)
       if (written === 'all') return written
       if (written === 'gone') {
-        closeAllRaw(fds)
+        closeReceived(fds, this.#held)
         return written
       }
       this.#queue(length, fds)
@@ -125,7 +127,7 @@ export class PacketOutbox implements Outbox {
   }
 
   discard(): void {
-    for (const packet of this.#packets) closeAllRaw(packet.fds)
+    for (const packet of this.#packets) closeReceived(packet.fds, this.#held)
     this.#packets = []
     this.#bytes = 0
     this.#count(-this.#descriptors)

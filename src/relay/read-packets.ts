@@ -1,6 +1,8 @@
 /** Reading SEQPACKET: one packet at a time, boundaries, descriptors and empty packets kept (unix(7)). */
+
+import { closeReceived } from '../kernel/closing.ts'
 import { Io } from '../kernel/errno.ts'
-import { type BorrowedFd, closeAllRaw } from '../kernel/fd.ts'
+import type { BorrowedFd } from '../kernel/fd.ts'
 import {
   growInput,
   INPUT_BYTES,
@@ -23,14 +25,16 @@ const passPacket = (
   counters: LinkCounters,
   held: HeldDescriptors,
 ): Read | undefined => {
+  // A peer that closed with unread data leaves an error in front of the packets it had sent; reading takes it away. It
+  // may close at any time, between a look and a read too.
   let length = nextPacketBytes(fd)
-  // A peer that closed with unread data leaves an error in front of the packets it had sent; reading takes it away.
   if (length === Io.gone) length = nextPacketBytes(fd)
   if (length < 0) return readFailure(length)
   if (length > outbox.mostPacketBytes) return 'too-long'
   if (!roomForRights(fd, 1, held)) return 'starved'
   growInput(length)
-  const n = receiveWithRights(fd, 0, Math.max(length, 1))
+  let n = receiveWithRights(fd, 0, Math.max(length, 1))
+  if (n === Io.gone) n = receiveWithRights(fd, 0, Math.max(length, 1))
   if (n < 0) return readFailure(n)
   // Every packet carries credentials, because our sockets ask for them; the end of the stream does not.
   if (n === 0 && !received.credentialed) return 'ended'
@@ -38,7 +42,7 @@ const passPacket = (
   countBytes(counters, side, n)
   counters.messages += 1
   if (received.controlTruncated) {
-    closeAllRaw(fds)
+    closeReceived(fds, held)
     return 'lost'
   }
   const written = outbox.write(n, fds)

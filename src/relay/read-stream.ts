@@ -6,8 +6,10 @@
  * and no control buffer walks all that is queued, creates no descriptor and says whether rights are anywhere in it.
  * Then plain bytes go by the cheapest way, and a message with rights goes alone.
  */
+
+import { closeReceived } from '../kernel/closing.ts'
 import { Io } from '../kernel/errno.ts'
-import { type BorrowedFd, closeAllRaw } from '../kernel/fd.ts'
+import type { BorrowedFd } from '../kernel/fd.ts'
 import {
   addInput,
   beginParts,
@@ -70,7 +72,7 @@ const passRights = (
   countBytes(counters, source.side, n)
   bytesMoved += n
   if (received.controlTruncated) {
-    closeAllRaw(fds)
+    closeReceived(fds, source.held)
     return 'lost'
   }
   return afterWrite(outbox.writeParts(fds))

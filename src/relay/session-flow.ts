@@ -7,8 +7,9 @@
  */
 
 import { E } from '../fp.ts'
+import { closeReceived } from '../kernel/closing.ts'
 import { Io } from '../kernel/errno.ts'
-import { type BorrowedFd, closeAllRaw } from '../kernel/fd.ts'
+import type { BorrowedFd } from '../kernel/fd.ts'
 import {
   INPUT_BYTES,
   inputBytes,
@@ -278,7 +279,7 @@ export class SessionFlow implements Flow, Commands {
     this.#timers.clear()
     for (const input of Object.values(this.#inputs)) {
       if (input.offer !== undefined) clock.clearTimeout(input.offer)
-      closeAllRaw(input.fds)
+      closeReceived(input.fds, this.#connection.traffic.held)
       this.#connection.traffic.held.add(-input.fds.length)
       input.fds = []
     }
@@ -353,7 +354,7 @@ export class SessionFlow implements Flow, Commands {
 
   drop(from: Side, bytes: number, fds: number): void {
     this.#consume(bytes)
-    closeAllRaw(this.#takeFds(from, fds))
+    closeReceived(this.#takeFds(from, fds), this.#connection.traffic.held)
   }
 
   send(to: Side, slices: readonly ByteView[], fds: number): void {

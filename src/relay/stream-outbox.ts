@@ -3,9 +3,11 @@
  * Plain bytes may be merged with plain bytes; an entry that carries descriptors is written by a sendmsg of its own and
  * nothing is appended to it, because its end is a boundary that the receiver can see.
  */
+
+import { closeReceived } from '../kernel/closing.ts'
 import { SCM_MAX_FD } from '../kernel/constants.ts'
 import { Io } from '../kernel/errno.ts'
-import { type BorrowedFd, closeAllRaw } from '../kernel/fd.ts'
+import type { BorrowedFd } from '../kernel/fd.ts'
 import {
   addCopy,
   addInput,
@@ -17,12 +19,18 @@ import {
   sendInput,
   sendPartsTo,
 } from '../kernel/message.ts'
+import { growSendBuffer } from '../kernel/socket.ts'
 import type { PipePool, SplicePipe } from '../kernel/splice.ts'
 import type { HeldDescriptors } from './descriptor-reserve.ts'
 import type { Outbox, Written } from './outbox.ts'
 import type { RelayLimits } from './ports.ts'
 
 const CHUNK_BYTES = 16 * 1024
+/**
+ * What the kernel may hold for a receiver once bulk data goes to it; it doubles this for its own bookkeeping (socket(7)).
+ * A writer is woken when three quarters have been read, so a small buffer means a wake-up for every few pages.
+ */
+const BULK_SEND_BUFFER = 512 * 1024
 const NO_FDS: readonly number[] = []
 
 interface Entry {
@@ -58,6 +66,7 @@ export class StreamOutbox implements Outbox {
   #bytes = 0
   #descriptors = 0
   #pipe: SplicePipe | undefined
+  #madeRoom = false
 
   /** Without a socket yet, everything is queued until `open`. */
   constructor({ plane, held }: OutboxOf, fd?: BorrowedFd) {
@@ -126,7 +135,7 @@ export class StreamOutbox implements Outbox {
   writeParts(fds: readonly number[]): Written {
     if (partBytes === 0) {
       // A stream cannot carry descriptors without a byte (unix(7)).
-      closeAllRaw(fds)
+      closeReceived(fds, this.#held)
       return 'all'
     }
     if (!this.empty || this.#fd === undefined) {
@@ -135,16 +144,16 @@ export class StreamOutbox implements Outbox {
     }
     const n = sendPartsTo(this.#fd, fds)
     if (n === partBytes) {
-      closeAllRaw(fds)
+      closeReceived(fds, this.#held)
       return 'all'
     }
     if (n > 0) {
-      closeAllRaw(fds)
+      closeReceived(fds, this.#held)
       this.#queueParts(n, NO_FDS)
       return 'blocked'
     }
     const written = failureOf(n)
-    if (written === 'gone') closeAllRaw(fds)
+    if (written === 'gone') closeReceived(fds, this.#held)
     else this.#queueParts(0, fds)
     return written
   }
@@ -178,6 +187,8 @@ export class StreamOutbox implements Outbox {
   spliceFrom(from: BorrowedFd, length: number): { moved: number; written: Written } | undefined {
     const pipe = this.#pipes.take()
     if (pipe === undefined || this.#fd === undefined) return undefined
+    if (!this.#madeRoom) growSendBuffer(this.#fd, BULK_SEND_BUFFER)
+    this.#madeRoom = true
     const result = SPLICED
     result.moved = 0
     result.written = 'all'
@@ -221,7 +232,7 @@ export class StreamOutbox implements Outbox {
       const n = sendPartsTo(fd, entry.fds)
       if (n < 0) return failureOf(n)
       if (entry.fds.length > 0) {
-        closeAllRaw(entry.fds)
+        closeReceived(entry.fds, this.#held)
         this.#count(-entry.fds.length)
         entry.fds = NO_FDS
       }
@@ -244,7 +255,7 @@ export class StreamOutbox implements Outbox {
   }
 
   discard(): void {
-    for (const entry of this.#entries) closeAllRaw(entry.fds)
+    for (const entry of this.#entries) closeReceived(entry.fds, this.#held)
     this.#entries = []
     this.#bytes = 0
     this.#count(-this.#descriptors)

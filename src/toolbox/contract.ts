@@ -62,7 +62,7 @@ export interface ToolboxHost {
   toolboxFor(link: Link): Toolbox
   /** What an earlier run left and none of these links has a use for goes now. Told before they are injected. */
   sweep(admitted: () => readonly Link[]): void
-  /** Watch exactly these processes; `onAttention` is called when one exits. One that is gone already is not reported: a link to it fails by itself. */
+  /** Watch exactly these processes, which the graph names as it was just read; `onAttention` is called when one exits. One that is gone already is not reported: a link to it fails by itself. */
   follow(pids: ReadonlySet<Pid>): void
   /** Compare the world with what was planted: by name, or (deep) by looking the whole path up again. */
   observe(ids: Iterable<MediationId>, deep: boolean): ReadonlyMap<MediationId, Loss>

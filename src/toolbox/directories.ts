@@ -7,6 +7,7 @@ import type { BorrowedFd, OwnedFd } from '../kernel/fd.ts'
 import { makeDirectory, removeDirectory, rename, resolveIn, statusIn, statusOf } from '../kernel/files.ts'
 import type { SyscallError } from '../model/errors.ts'
 import { type FileIdentity, sameIdentity } from './journal-format.ts'
+import type { AtMoment } from './moments.ts'
 import { privateName } from './private-name.ts'
 import type { Scribe } from './scribe.ts'
 
@@ -24,6 +25,13 @@ interface Made {
   /** Strikes it out of the journal. */
   readonly gone: () => void
   users: number
+}
+
+/** A directory that is new, opened twice: to work in, and to hold. */
+interface Created {
+  readonly found: OwnedFd
+  readonly self: OwnedFd
+  readonly identity: FileIdentity
 }
 
 /** A directory that an earlier run made, counted as used until it is disowned. */
@@ -70,8 +78,9 @@ const prefixes = (path: string): readonly string[] => {
   return found
 }
 
-export const createDirectories = (): Directories => {
+export const createDirectories = (at: AtMoment): Directories => {
   const held = new Map<string, Held>()
+  const byHandle = new Map<HeldDirectory, Held>()
   const made = new Map<string, Made>()
 
   const releaseMade = (chain: readonly Made[]): readonly string[] => {
@@ -95,49 +104,78 @@ export const createDirectories = (): Directories => {
     return left
   }
 
-  /** Under a private name first: it gets the real one when the journal knows it. */
-  const make = (
-    parent: OwnedFd,
-    path: string,
-    subject: string,
-    scribe: Scribe,
-  ): E.Either<SyscallError, [OwnedFd, Made]> => {
-    const temporary = privateName()
-    const trace = scribe.announce({ kind: 'directory', path, private: temporary })
+  /** A new directory; on a Left nothing of it is left. */
+  const create = (parent: OwnedFd, name: string, subject: string): E.Either<SyscallError, Created> => {
     const opened: OwnedFd[] = []
     const give = (error: SyscallError): E.Either<SyscallError, never> => {
       for (const fd of opened) fd.close()
-      // Not there if it is the making that failed.
-      removeDirectory(parent.borrowed, temporary, subject)
-      scribe.gone(trace)
+      removeDirectory(parent.borrowed, name, subject)
       return E.left(error)
     }
-    const created = makeDirectory(parent.borrowed, temporary, DIRECTORY_MODE, subject)
-    if (E.isLeft(created)) return give(created.left)
-    const found = resolveIn(parent.borrowed, temporary, 'real-directory', subject)
+    const created = makeDirectory(parent.borrowed, name, DIRECTORY_MODE, subject)
+    if (E.isLeft(created)) return created
+    at('directory made')
+    const found = resolveIn(parent.borrowed, name, 'real-directory', subject)
     if (E.isLeft(found)) return give(found.left)
     opened.push(found.right)
     const identity = statusOf(found.right.borrowed, subject)
     if (E.isLeft(identity)) return give(identity.left)
     const self = resolveIn(found.right.borrowed, '.', 'directory', subject)
     if (E.isLeft(self)) return give(self.left)
-    opened.push(self.right)
-    scribe.made(trace, identity.right)
-    const name = nameOf(path)
-    const renamed = rename(parent.borrowed, temporary, name, 'keep', subject)
-    if (E.isLeft(renamed)) return give(renamed.left)
-    const entry: Made = {
-      key: keyOf(identity.right),
-      path,
-      parent,
-      self: self.right,
-      name,
-      identity: identity.right,
-      gone: () => scribe.gone(trace),
-      users: 1,
+    return E.right({ found: found.right, self: self.right, identity: identity.right })
+  }
+
+  const discard = (parent: OwnedFd, name: string, created: Created, subject: string): void => {
+    created.found.close()
+    created.self.close()
+    removeDirectory(parent.borrowed, name, subject)
+  }
+
+  /** Under a private name first: it gets the real one when the journal knows it. */
+  const createAndRename = (
+    parent: OwnedFd,
+    path: string,
+    subject: string,
+    scribe: Scribe,
+  ): E.Either<SyscallError, Created & { readonly gone: () => void }> => {
+    const [temporary, name] = [privateName(), nameOf(path)]
+    const trace = scribe.announce({ kind: 'directory', path, private: temporary })
+    const gone = (): void => scribe.gone(trace)
+    const give = (error: SyscallError): E.Either<SyscallError, never> => {
+      gone()
+      return E.left(error)
     }
-    made.set(entry.key, entry)
-    return E.right([found.right, entry])
+    const created = create(parent, temporary, subject)
+    if (E.isLeft(created)) return give(created.left)
+    scribe.made(trace, created.right.identity)
+    const renamed = rename(parent.borrowed, temporary, name, 'keep', subject)
+    if (E.isRight(renamed)) {
+      at('directory named')
+      return E.right({ ...created.right, gone })
+    }
+    discard(parent, temporary, created.right, subject)
+    if (renamed.left.errno !== 'EXDEV') return give(renamed.left)
+    // An overlay whose upper layer has no extended attributes renames no directory. One that is made in its place is
+    // lost to the next run if we are killed before the journal has it.
+    const direct = create(parent, name, subject)
+    if (E.isLeft(direct)) return give(direct.left)
+    scribe.made(trace, direct.right.identity)
+    return E.right({ ...direct.right, gone })
+  }
+
+  const make = (
+    parent: OwnedFd,
+    path: string,
+    subject: string,
+    scribe: Scribe,
+  ): E.Either<SyscallError, [OwnedFd, Made]> => {
+    const created = createAndRename(parent, path, subject, scribe)
+    if (E.isLeft(created)) return created
+    const { found, self, identity, gone } = created.right
+    const key = keyOf(identity)
+    const entry: Made = { key, path, parent, self, name: nameOf(path), identity, gone, users: 1 }
+    made.set(key, entry)
+    return E.right([found, entry])
   }
 
   /** Walk down, taking note of what is ours and making what is missing. The last directory, and ours on the way. */
@@ -192,7 +230,8 @@ export const createDirectories = (): Directories => {
         releaseMade(chain)
         return status
       }
-      const key = keyOf(status.right)
+      // By mount as well: the same directory may be writable in one container and not in another.
+      const key = `${keyOf(status.right)} ${status.right.mount}`
       const shared = held.get(key)
       if (shared !== undefined) {
         shared.users += 1
@@ -209,14 +248,16 @@ export const createDirectories = (): Directories => {
         users: 1,
       }
       held.set(key, directory)
+      byHandle.set(directory, directory)
       return E.right(directory)
     },
     release: directory => {
-      const entry = [...held.values()].find(candidate => candidate === directory)
+      const entry = byHandle.get(directory)
       if (entry === undefined) return []
       entry.users -= 1
       if (entry.users > 0) return []
       held.delete(entry.key)
+      byHandle.delete(directory)
       entry.owned.close()
       return releaseMade(entry.chain)
     },
@@ -225,7 +266,12 @@ export const createDirectories = (): Directories => {
       if (E.isLeft(parent)) return undefined
       const self = resolveIn(parent.right.borrowed, nameOf(path), 'real-directory', path)
       const found = E.isLeft(self) ? self : statusOf(self.right.borrowed, path)
-      if (E.isRight(self) && E.isRight(found) && sameIdentity(found.right, identity)) {
+      const known = made.get(keyOf(identity))
+      if (known !== undefined) {
+        // Two of the journal's lines for one directory: the other one goes on.
+        gone()
+        known.users += 1
+      } else if (E.isRight(self) && E.isRight(found) && sameIdentity(found.right, identity)) {
         const entry: Made = {
           key: keyOf(identity),
           path,
@@ -241,7 +287,7 @@ export const createDirectories = (): Directories => {
       }
       if (E.isRight(self)) self.right.close()
       parent.right.close()
-      return undefined
+      return known
     },
     disown: directory => {
       releaseMade([directory])

@@ -6,6 +6,7 @@
  */
 import {
   closeSync,
+  constants,
   fstatSync,
   mkdirSync,
   openSync,
@@ -18,13 +19,13 @@ import {
 import { dirname } from 'node:path'
 import { E } from '../fp.ts'
 import { lockExclusively } from '../kernel/lock.ts'
+import { describeError } from '../model/errors.ts'
 import type { LinkLog } from './contract.ts'
 import type { Announcement, FileIdentity, JournalLine, Trace } from './journal-format.ts'
 import { encodeLine, JOURNAL_VERSION, linesFor, readJournal } from './journal-format.ts'
 
-/** Rewritten when it is this long and four times what it has to say. */
+/** Rewritten when it is this long and four times what it was after the last time. */
 const REWRITE_BYTES = 64 * 1024
-const BYTES_A_TRACE = 256
 
 export interface Journal {
   /** What earlier runs left, the oldest first. */
@@ -48,15 +49,22 @@ export const noJournal = (): Journal => ({
   close: () => undefined,
 })
 
+/** Not through a symlink: in a folder that others can write, it would lead root to a file of their choice. */
+const { O_APPEND, O_CREAT, O_NOFOLLOW, O_RDWR, O_TRUNC } = constants
+const TO_APPEND = O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW
+const ANEW = O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW
+
 const BOOT_ID = '/proc/sys/kernel/random/boot_id'
 
 /** Open the file and have it alone. `undefined`: another daemon has it. */
 const openAlone = (path: string): number | undefined => {
   for (;;) {
-    const fd = openSync(path, 'a+', 0o600)
-    if (E.isLeft(lockExclusively(fd))) {
+    const fd = openSync(path, TO_APPEND, 0o600)
+    const locked = lockExclusively(fd)
+    if (E.isLeft(locked)) {
       closeSync(fd)
-      return undefined
+      if (locked.left.errno === 'EAGAIN') return undefined
+      throw new Error(describeError(locked.left))
     }
     // Between our open and our lock its former owner may have put a new file in its place.
     const named = statSync(path, { throwIfNoEntry: false })
@@ -92,6 +100,8 @@ export const openJournal = (path: string, log: LinkLog): Journal => {
   const live = new Map<number, Trace>(left.map(trace => [trace.id, trace]))
   let nextId = left.reduce((most, { id }) => Math.max(most, id), 0) + 1
   let written = 0
+  let rewritten = 0
+  let tidying: NodeJS.Immediate | undefined
   let broken = false
 
   const noteFailure = (error: unknown): void => {
@@ -106,7 +116,7 @@ export const openJournal = (path: string, log: LinkLog): Journal => {
     for (const trace of live.values()) lines.push(...linesFor(trace))
     const text = lines.map(encodeLine).join('')
     const next = `${path}.next`
-    const replacement = openSync(next, 'w+', 0o600)
+    const replacement = openSync(next, ANEW, 0o600)
     try {
       writeWhole(replacement, text)
       lockExclusively(replacement)
@@ -117,6 +127,7 @@ export const openJournal = (path: string, log: LinkLog): Journal => {
     }
     closeSync(current)
     written = text.length
+    rewritten = text.length
     return replacement
   }
 
@@ -130,11 +141,22 @@ export const openJournal = (path: string, log: LinkLog): Journal => {
     }
   }
 
+  /**
+   * Soon, and not within the call that made it due: that may run as the root of a container's user namespace, who would
+   * own the new file.
+   */
+  const tidySoon = (): void => {
+    tidying ??= setImmediate(() => {
+      tidying = undefined
+      tidy()
+    })
+  }
+
   const append = (line: JournalLine): void => {
     if (fd === undefined) return
     // A line that was cut short spoils the next one: all anew, as soon as there is room.
-    if (broken || written > Math.max(REWRITE_BYTES, live.size * 4 * BYTES_A_TRACE)) {
-      tidy()
+    if (broken) {
+      tidySoon()
       return
     }
     const text = encodeLine(line)
@@ -144,6 +166,7 @@ export const openJournal = (path: string, log: LinkLog): Journal => {
       noteFailure(error)
     }
     written += text.length
+    if (written > Math.max(REWRITE_BYTES, 4 * rewritten)) tidySoon()
   }
 
   tidy()
@@ -166,6 +189,8 @@ export const openJournal = (path: string, log: LinkLog): Journal => {
     },
     close: () => {
       if (fd === undefined) return
+      clearImmediate(tidying)
+      if (broken) tidy()
       try {
         // While it is still ours: afterwards it may be another daemon's.
         if (live.size === 0) unlinkSync(path)

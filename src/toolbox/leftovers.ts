@@ -5,7 +5,8 @@
  */
 import { E } from '../fp.ts'
 import type { BorrowedFd } from '../kernel/fd.ts'
-import { removeDirectory, resolveIn, statusIn, unlink } from '../kernel/files.ts'
+import { removeDirectory, rename, resolveIn, statusIn, unlink } from '../kernel/files.ts'
+import { startOf } from '../kernel/process.ts'
 import { HOST, type Pid } from '../model/identity.ts'
 import type { Link } from '../model/link.ts'
 import type { Container, Containers } from './containers.ts'
@@ -40,6 +41,12 @@ interface Site {
 
 const instanceKey = ({ pid, started }: ProcessInstance): string => `${pid}/${started}`
 
+/** Asked before it is held: the number may be anybody's by now. */
+const isStill = ({ pid, started }: ProcessInstance): boolean => {
+  const now = startOf(pid)
+  return E.isRight(now) && now.right === started
+}
+
 const isInside = (path: string, directory: string): boolean => path.startsWith(`${directory}/`)
 
 export const createLeftovers = ({ journal, directories, containers, log }: LeftoversOptions): Leftovers => {
@@ -51,36 +58,72 @@ export const createLeftovers = ({ journal, directories, containers, log }: Lefto
     unplaced.set(key, [...(unplaced.get(key) ?? []), trace])
   }
 
-  /** Remove a name if it is what it should be; in words what keeps it there. */
-  const removeName = (root: BorrowedFd, trace: Trace, name: string): void => {
-    const parent = resolveIn(root, parentOf(trace.path), 'directory', trace.path)
-    if (E.isLeft(parent)) return
-    const found = statusIn(parent.right.borrowed, name, trace.path)
-    const isIt =
+  const isIt = (directory: BorrowedFd, trace: Trace, name: string): boolean => {
+    const found = statusIn(directory, name, trace.path)
+    return (
       E.isRight(found) &&
       found.right.kind === trace.kind &&
       // A private name is nobody else's; a real one may have been taken since.
       (name === trace.private || (trace.made !== null && sameIdentity(found.right, trace.made)))
+    )
+  }
+
+  /** Whether it still stands at its path. Of several that stood there one after the other, at most one does. */
+  const stands = (root: BorrowedFd, trace: Trace): boolean => {
+    const parent = resolveIn(root, parentOf(trace.path), 'directory', trace.path)
+    if (E.isLeft(parent)) return false
+    const standing = isIt(parent.right.borrowed, trace, nameOf(trace.path))
+    parent.right.close()
+    return standing
+  }
+
+  /** Remove a name if it is what it should be; what keeps it there is said. */
+  const removeName = (root: BorrowedFd, trace: Trace, name: string): void => {
+    const parent = resolveIn(root, parentOf(trace.path), 'directory', trace.path)
+    if (E.isLeft(parent)) return
+    const found = isIt(parent.right.borrowed, trace, name)
     const remove = trace.kind === 'socket' ? unlink : removeDirectory
-    const removed = isIt ? remove(parent.right.borrowed, name, trace.path) : E.right(undefined)
+    const removed = found ? remove(parent.right.borrowed, name, trace.path) : E.right(undefined)
     parent.right.close()
     const { consumer, path } = trace
     if (E.isLeft(removed) && removed.left.errno !== 'ENOTEMPTY') {
       log.warn({ consumer, path, errno: removed.left.errno }, 'what an earlier run left cannot be removed')
-    } else if (isIt) {
+    } else if (found) {
       log.info({ consumer, path }, 'removed what an earlier run left')
     }
+  }
+
+  /**
+   * Killed between an exchange of names and the removal of what came out, the private name has what was the container's:
+   * they change back.
+   */
+  const giveBack = (root: BorrowedFd, trace: Trace): void => {
+    const { path, made } = trace
+    const parent = resolveIn(root, parentOf(path), 'directory', path)
+    if (E.isLeft(parent)) return
+    const out = statusIn(parent.right.borrowed, trace.private, path)
+    if (
+      made !== null &&
+      E.isRight(out) &&
+      !sameIdentity(out.right, made) &&
+      isIt(parent.right.borrowed, trace, nameOf(path))
+    ) {
+      rename(parent.right.borrowed, trace.private, nameOf(path), 'exchange', path)
+    }
+    parent.right.close()
   }
 
   const place = (container: Container, traces: readonly Trace[]): void => {
     const site: Site = sites.get(container) ?? { container, sockets: new Map(), directories: new Map() }
     const root = container.handle.root.borrowed
     for (const trace of traces) {
+      giveBack(root, trace)
       removeName(root, trace, trace.private)
       if (trace.made === null) {
         journal.gone(trace.id)
       } else if (trace.kind === 'socket') {
-        site.sockets.set(trace.path, trace)
+        if (stands(root, trace)) site.sockets.set(trace.path, trace)
+        else journal.gone(trace.id)
       } else {
         const adopted = directories.adopt(root, trace.path, trace.made, () => journal.gone(trace.id))
         if (adopted === undefined) journal.gone(trace.id)
@@ -100,11 +143,9 @@ export const createLeftovers = ({ journal, directories, containers, log }: Lefto
     ]
     for (const pid of pids) {
       if (pid === null || pid === undefined) continue
+      if (pid === first.pid && pid !== HOST && !isStill(first)) continue
       const container = containers.acquire(pid)
-      if (E.isLeft(container)) continue
-      const { started } = container.right.handle
-      if (pid !== first.pid || started === first.started || pid === HOST) return container.right
-      containers.release(container.right)
+      if (E.isRight(container)) return container.right
     }
     return undefined
   }
@@ -144,8 +185,10 @@ export const createLeftovers = ({ journal, directories, containers, log }: Lefto
       placeAll(links)
       const wanted = new Set(links.map(({ consumer_pid, target }) => `${consumer_pid}${target}`))
       for (const site of [...sites.values()]) {
+        // Nothing will be planted there again: its processes are gone, or elsewhere.
+        const deserted = site.container.left || site.container.exited
         for (const trace of [...site.sockets.values()]) {
-          if (!wanted.has(`${site.container.pid}${trace.path}`)) removeSocket(site, trace)
+          if (deserted || !wanted.has(`${site.container.pid}${trace.path}`)) removeSocket(site, trace)
         }
         settle(site)
       }
@@ -159,6 +202,7 @@ export const createLeftovers = ({ journal, directories, containers, log }: Lefto
       settle(site)
     },
     close: () => {
+      placeAll([])
       for (const site of [...sites.values()]) {
         for (const trace of [...site.sockets.values()]) removeSocket(site, trace)
         settle(site)

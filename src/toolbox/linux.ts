@@ -1,10 +1,11 @@
 /** The real toolbox: sockets planted in real containers, their connections run by the data plane. */
 import { E, type TE } from '../fp.ts'
 import { PipePool } from '../kernel/splice.ts'
+import { isAbstract } from '../model/address.ts'
 import type { InjectError } from '../model/errors.ts'
 import type { Pid } from '../model/identity.ts'
 import type { Limits } from '../model/limits.ts'
-import type { Link } from '../model/link.ts'
+import { keyOf, type Link } from '../model/link.ts'
 import type { Counters, Mediation, MediationId, TeardownReport } from '../model/mediation.ts'
 import type { Reactor } from '../reactor/contract.ts'
 import type { Connection } from '../relay/connection.ts'
@@ -27,8 +28,12 @@ import type {
 import { createDirectories } from './directories.ts'
 import type { Journal } from './journal.ts'
 import { createLeftovers } from './leftovers.ts'
-import { nameIsOurs, type Plant, pathIsOurs, plantSocket, unplant } from './plant.ts'
-import { detectKind, ProviderDialer } from './provider.ts'
+import type { AtMoment } from './moments.ts'
+import type { Plant } from './plant.ts'
+import { abstractPlace } from './plant-abstract.ts'
+import { plantSocket } from './plant-socket.ts'
+import { ProviderDialer } from './provider.ts'
+import { createProviderSockets } from './provider-socket.ts'
 import { scribeFor } from './scribe.ts'
 
 /** Empty splice pipes that are kept for the next large read; each costs two descriptors. */
@@ -51,8 +56,6 @@ interface Live {
   kindAssumed: boolean
   /** A client met a provider of another type: the planted one has to follow. */
   kindMismatch: boolean
-  /** Its link is being torn down: another may take its target. */
-  leaving: boolean
 }
 
 export interface LinuxToolboxOptions {
@@ -63,16 +66,11 @@ export interface LinuxToolboxOptions {
   /** For what concerns no single link. */
   readonly log: LinkLog
   readonly logFor: (link: Link) => LinkLog
+  /** Told between the steps of an injection or a dial: a test may change the world there. */
+  readonly atMoment?: AtMoment
 }
 
 const ofLink = (link: Link): string => `consumer ${link.consumer}, ${link.target}`
-
-const abstractAddress = (field: string, value: string): InjectError => ({
-  _tag: 'AddressInvalid',
-  field,
-  value,
-  reason: 'abstract sockets are not carried by this version',
-})
 
 export const createLinuxToolbox = ({
   reactor,
@@ -80,6 +78,7 @@ export const createLinuxToolbox = ({
   journal,
   log,
   logFor,
+  atMoment: at = () => undefined,
 }: LinuxToolboxOptions): ToolboxHost => {
   const plane: DataPlane = {
     reactor,
@@ -88,10 +87,12 @@ export const createLinuxToolbox = ({
     held: HeldDescriptors.ofAll(sharesOf(limits)),
     limits,
   }
-  const directories = createDirectories()
+  const directories = createDirectories(at)
   const alive = new Map<MediationId, Live>()
-  /** By device and inode: whose socket a name is. */
-  const byNode = new Map<string, Live>()
+  /** Whose socket it is that is found at a place. */
+  const byPlace = new Map<string, Live>()
+  /** Links of which it was said that the whole host can connect to their target. */
+  const saidOpenToHost = new Set<string>()
   let tell: (why: Attention) => void = () => undefined
   let draining = false
   let nextId = 1
@@ -101,12 +102,11 @@ export const createLinuxToolbox = ({
     onExit: pid => tell({ _tag: 'ProcessExited', pid }),
     onMountsChanged: pid => tell({ _tag: 'MountsChanged', pid }),
     onNoContainer: pid => log.warn({ containerPid: pid }, 'a process of the graph is not in a container'),
+    onReused: pid =>
+      log.warn({ containerPid: pid }, 'a pid of the graph is another process now, and is not used'),
   })
-
+  const sockets = createProviderSockets({ containers, at })
   const leftovers = createLeftovers({ journal, directories, containers, log })
-
-  const nodeKey = (node: { readonly device: string; readonly inode: string }): string =>
-    `${node.device}/${node.inode}`
 
   const mediationOf = (live: Live): Mediation => ({
     id: live.id,
@@ -119,7 +119,7 @@ export const createLinuxToolbox = ({
     kept: Live | undefined,
   ): E.Either<InjectError, { readonly kind: SocketKind; readonly assumed: boolean }> => {
     if (request.kind !== 'detected') return E.right({ kind: request.kind, assumed: false })
-    const found: FoundKind = detectKind(containers, request.provider)
+    const found: FoundKind = sockets.kindOf(request.provider)
     if (found === 'dgram')
       return E.left({ _tag: 'KindUnsupported', socket: request.provider.socket, kind: found })
     if (found !== 'unknown') return E.right({ kind: found, assumed: false })
@@ -133,15 +133,15 @@ export const createLinuxToolbox = ({
   }
 
   const unplantLive = (live: Live): readonly string[] => {
-    if (byNode.get(nodeKey(live.plant.status)) === live) byNode.delete(nodeKey(live.plant.status))
-    const left = unplant(live.plant, directories)
+    if (byPlace.get(live.plant.place) === live) byPlace.delete(live.plant.place)
+    const left = live.plant.unplant()
     containers.release(live.container)
     return left
   }
 
   const newDialer = (id: MediationId, request: SocketRequest, log: LinkLog): ProviderDialer =>
     new ProviderDialer(request.provider, {
-      containers,
+      sockets,
       clock: reactor.clock,
       log,
       limits,
@@ -191,11 +191,39 @@ export const createLinuxToolbox = ({
       lastRunning: request.provider.pid ?? kept?.lastRunning ?? null,
       kindAssumed: kind.assumed,
       kindMismatch: false,
-      leaving: false,
     }
     alive.set(id, live)
-    byNode.set(nodeKey(plant.status), live)
+    byPlace.set(plant.place, live)
     return live
+  }
+
+  /** Nobody but us can take an abstract name from its listener: where it would be planted, it is. */
+  const stays = (kept: Live, target: string, kind: SocketKind, container: Container): boolean =>
+    isAbstract(target) && kept.plant.place === abstractPlace(container, kind, target)
+
+  /** The same socket, for a link or a provider that changed. */
+  const refreshed = (live: Live, link: Link, request: SocketRequest, kindAssumed: boolean): Live => {
+    const updated: Live = {
+      ...live,
+      link,
+      request,
+      lastRunning: request.provider.pid ?? live.lastRunning,
+      kindAssumed,
+      kindMismatch: false,
+    }
+    alive.set(live.id, updated)
+    byPlace.set(live.plant.place, updated)
+    return updated
+  }
+
+  /** A path is seen by its container alone; an abstract name, by all that share the network namespace. */
+  const warnIfOpenToHost = ({ container, link, plant }: Live, log: LinkLog): void => {
+    if (container.handle.network !== undefined || saidOpenToHost.has(keyOf(link))) return
+    saidOpenToHost.add(keyOf(link))
+    log.warn(
+      { target: plant.planted.target },
+      'the whole host can connect: an abstract name in its network namespace',
+    )
   }
 
   const inject = (
@@ -204,15 +232,19 @@ export const createLinuxToolbox = ({
     request: SocketRequest,
     keptMediation: Mediation | undefined,
   ): E.Either<InjectError, Mediation> => {
-    if (request.target.startsWith('@')) return E.left(abstractAddress('target', request.target))
-    if (request.provider.socket.startsWith('@'))
-      return E.left(abstractAddress('socket', request.provider.socket))
     if (link.consumer_pid === null) return E.left({ _tag: 'PeerNotRunning', peer: 'consumer' })
     const kept = keptMediation === undefined ? undefined : alive.get(keptMediation.id)
     const kind = kindFor(request, kept)
     if (E.isLeft(kind)) return kind
     const container = containers.acquire(link.consumer_pid)
     if (E.isLeft(container)) return E.left(peerError('consumer', link.consumer_pid, container.left))
+    at('consumer held')
+    if (kept !== undefined && stays(kept, request.target, kind.right.kind, container.right)) {
+      containers.release(kept.container)
+      kept.dialer.retarget(request.provider)
+      const live = { ...kept, container: container.right }
+      return E.right(mediationOf(refreshed(live, link, request, kind.right.assumed)))
+    }
     const plant = plantSocket(
       {
         container: container.right,
@@ -221,11 +253,12 @@ export const createLinuxToolbox = ({
         backlog: limits.listenBacklog,
         subject: ofLink(link),
         scribe: scribeFor(journal, link.consumer, container.right.pid, container.right.handle.started),
-        ours: found => {
-          const owner = byNode.get(nodeKey(found))
+        ours: place => {
+          const owner = byPlace.get(place)
           if (owner === undefined) return 'not-ours'
-          return owner.id === kept?.id || owner.leaving ? 'replace' : 'busy'
+          return owner.id === kept?.id ? 'replace' : 'busy'
         },
+        at,
       },
       directories,
     )
@@ -236,7 +269,8 @@ export const createLinuxToolbox = ({
     const live = start(link, request, container.right, plant.right, kind.right, log, kept)
     if (kept !== undefined) supersede(kept)
     leftovers.replaced(container.right, request.target)
-    containers.watchMounts(container.right)
+    if (isAbstract(request.target)) warnIfOpenToHost(live, log)
+    else containers.watchMounts(container.right)
     live.dialer.retarget(request.provider)
     return E.right(mediationOf(live))
   }
@@ -258,19 +292,9 @@ export const createLinuxToolbox = ({
       for (const connection of [...live.connections]) if (connection.connected) connection.close()
     }
     live.dialer.retarget(provider)
-    const found = live.request.kind === 'detected' ? detectKind(containers, provider) : live.traffic.kind
+    const found = live.request.kind === 'detected' ? sockets.kindOf(provider) : live.traffic.kind
     if (found !== 'unknown' && found !== live.traffic.kind) return inject(link, log, request, mediation)
-    const updated: Live = {
-      ...live,
-      link,
-      request,
-      lastRunning: provider.pid ?? live.lastRunning,
-      kindAssumed: found === 'unknown',
-      kindMismatch: false,
-    }
-    alive.set(live.id, updated)
-    byNode.set(nodeKey(live.plant.status), updated)
-    return E.right(mediationOf(updated))
+    return E.right(mediationOf(refreshed(live, link, request, found === 'unknown')))
   }
 
   /** Resolves when all have ended by themselves, or after the time given to them. */
@@ -288,7 +312,6 @@ export const createLinuxToolbox = ({
     const live = alive.get(mediation.id)
     if (live === undefined) return { connectionsClosed: 0, leftBehind: [] }
     alive.delete(live.id)
-    live.leaving = true
     live.listener.close()
     const leftBehind = unplantLive(live)
     if (draining) await lastWords(live)
@@ -302,7 +325,7 @@ export const createLinuxToolbox = ({
     if (live.kindMismatch) return true
     if (!live.kindAssumed) return false
     // A client of the right type never reaches a socket of the wrong one, so only asking again can tell.
-    const found = detectKind(containers, live.request.provider)
+    const found = sockets.kindOf(live.request.provider)
     if (found === 'unknown') return false
     live.kindAssumed = found !== live.traffic.kind
     return live.kindAssumed
@@ -310,7 +333,7 @@ export const createLinuxToolbox = ({
 
   const lossOf = (live: Live, deep: boolean): Loss | undefined => {
     if (live.container.exited) return 'consumer-exited'
-    if (!nameIsOurs(live.plant) || (deep && !pathIsOurs(live.plant, live.container))) return 'target-lost'
+    if (live.container.left || !live.plant.isStillOurs(deep)) return 'target-lost'
     return kindIsStale(live) ? 'target-lost' : undefined
   }
 
@@ -335,6 +358,7 @@ export const createLinuxToolbox = ({
     follow: (pids: ReadonlySet<Pid>) => containers.follow(pids),
     observe: (ids, deep) => {
       const losses = new Map<MediationId, Loss>()
+      containers.lookForMoves(deep)
       for (const id of ids) {
         const live = alive.get(id)
         const loss = live === undefined ? 'target-lost' : lossOf(live, deep)

@@ -1,18 +1,16 @@
 /**
- * Reaching a provider's socket inside its own root, whose symlinks never lead out of it (openat2(2)).
- * Who comes before the provider is there waits in line, with one timer for all.
+ * Dialling a provider for the connections of a link. Who comes before the provider is there waits in line, with one
+ * timer for all.
  */
 import { E } from '../fp.ts'
 import type { OwnedFd } from '../kernel/fd.ts'
-import { resolveIn, statusOf } from '../kernel/files.ts'
-import { connectTo, openSocket, receiveCredentials, type SocketType } from '../kernel/socket.ts'
 import type { Clock } from '../model/clock.ts'
-import { type SyscallError, syscallError } from '../model/errors.ts'
+import type { SyscallError } from '../model/errors.ts'
 import type { Limits } from '../model/limits.ts'
 import type { DialError, DialIdentity } from '../relay/contract.ts'
 import type { CancelDial, Dialer } from '../relay/ports.ts'
-import type { Containers } from './containers.ts'
-import type { FoundKind, LinkLog, ProviderAddress, SocketKind } from './contract.ts'
+import type { LinkLog, ProviderAddress, SocketKind } from './contract.ts'
+import type { ProviderSockets } from './provider-socket.ts'
 import { type QuietLog, quietLog } from './quiet-log.ts'
 
 /** Errors that mean "not there yet": starting, restarting, or its backlog is full (connect(2), unix(7)). */
@@ -27,75 +25,6 @@ const NOT_YET: ReadonlySet<string> = new Set([
   'ENFILE',
 ])
 
-const subjectOf = (provider: ProviderAddress): string =>
-  `provider process ${provider.pid}, ${provider.socket}`
-
-/** Open the provider's socket inode; ESRCH where it is not running. */
-const resolveProvider = (
-  containers: Containers,
-  provider: ProviderAddress,
-): E.Either<SyscallError, OwnedFd> => {
-  const subject = subjectOf(provider)
-  if (provider.pid === null) return E.left(syscallError('pidfd_open', 'ESRCH', subject))
-  const container = containers.acquire(provider.pid)
-  if (E.isLeft(container)) return E.left({ ...container.left, errno: 'ESRCH' })
-  const inode = resolveIn(container.right.handle.root.borrowed, provider.socket, 'any', subject)
-  containers.release(container.right)
-  if (E.isLeft(inode)) return inode
-  const status = statusOf(inode.right.borrowed, subject)
-  // A regular file answers ECONNREFUSED as well: it may become a socket, and waiting is all the same.
-  if (E.isRight(status) && status.right.kind === 'socket') return inode
-  inode.right.close()
-  return E.isLeft(status) ? status : E.left(syscallError('connect', 'ENOTSOCK', subject))
-}
-
-const connectInode = (inode: OwnedFd, type: SocketType, subject: string): E.Either<SyscallError, OwnedFd> => {
-  const socket = openSocket(type, subject)
-  if (E.isLeft(socket)) return socket
-  // Before connecting: what the provider writes at once carries credentials then too.
-  if (type === 'seqpacket') receiveCredentials(socket.right.borrowed)
-  const connected = connectTo(socket.right.borrowed, inode.borrowed, subject)
-  if (E.isRight(connected)) return socket
-  socket.right.close()
-  return connected
-}
-
-const connectProvider = (
-  containers: Containers,
-  provider: ProviderAddress,
-  type: SocketType,
-): E.Either<SyscallError, OwnedFd> => {
-  const inode = resolveProvider(containers, provider)
-  if (E.isLeft(inode)) return inode
-  const connected = connectInode(inode.right, type, subjectOf(provider))
-  inode.right.close()
-  return connected
-}
-
-/** What connecting as this type says: connected, EPROTOTYPE for another type, or anything else for "cannot tell". */
-const answerTo = (inode: OwnedFd, type: SocketType, subject: string): string => {
-  const connected = connectInode(inode, type, subject)
-  if (E.isLeft(connected)) return connected.left.errno
-  connected.right.close()
-  return 'connected'
-}
-
-/**
- * The type of a provider's socket. connect(2) compares types before anything reaches the provider; only a SEQPACKET
- * provider sees one connection without a message.
- */
-export const detectKind = (containers: Containers, provider: ProviderAddress): FoundKind => {
-  const inode = resolveProvider(containers, provider)
-  if (E.isLeft(inode)) return 'unknown'
-  const subject = subjectOf(provider)
-  const asDatagram = answerTo(inode.right, 'dgram', subject)
-  const asPackets = asDatagram === 'EPROTOTYPE' ? answerTo(inode.right, 'seqpacket', subject) : ''
-  inode.right.close()
-  if (asDatagram === 'connected') return 'dgram'
-  if (asPackets === 'connected') return 'seqpacket'
-  return asPackets === 'EPROTOTYPE' ? 'stream' : 'unknown'
-}
-
 interface Waiter {
   readonly kind: SocketKind
   readonly done: (result: OwnedFd | DialError) => void
@@ -103,7 +32,7 @@ interface Waiter {
 }
 
 export interface ProviderDialerOptions {
-  readonly containers: Containers
+  readonly sockets: ProviderSockets
   readonly clock: Clock
   readonly log: LinkLog
   readonly limits: Pick<Limits, 'connectGraceMs' | 'connectRetryMs' | 'connectRetryMaxMs' | 'logEveryMs'>
@@ -183,7 +112,7 @@ export class ProviderDialer implements Dialer {
 
   #serveLine(): void {
     for (let waiter = this.#waiters[0]; waiter !== undefined; waiter = this.#waiters[0]) {
-      const connected = connectProvider(this.#options.containers, this.#provider, waiter.kind)
+      const connected = this.#options.sockets.connect(this.#provider, waiter.kind)
       if (E.isLeft(connected) && NOT_YET.has(connected.left.errno)) {
         if (this.#expire(connected.left)) continue
         this.#wait()

@@ -47,7 +47,8 @@ describe('a policy file', () => {
     ],
     ['an empty pattern', '{"rules":[{"effect":"deny","name":""}]}', /rule 1, name: .*non-empty/],
     ['a pattern that is no text', '{"rules":[{"effect":"deny","role":7}]}', /rule 1, role/],
-    ['rules that are no list', '{"rules":{}}', /rules/],
+    ['rules that are no list', '{"rules":{}}', /rules: expected a list of rules, got an object/],
+    ['a rule that is no object', '{"rules":[7]}', /rule 1: expected an object, got 7/],
     ['too many rules', JSON.stringify({ rules: Array(1001).fill({ effect: 'deny' }) }), /at most 1000/],
   ]
   for (const [what, text, why] of malformed) {
@@ -55,6 +56,17 @@ describe('a policy file', () => {
       assert.match(problemOf(text), why)
     })
   }
+
+  it('with a value of any size or depth is refused in a few words', () => {
+    const deep = `${'['.repeat(100_000)}${']'.repeat(100_000)}`
+    const long = JSON.stringify('x'.repeat(100_000))
+    for (const value of [deep, long]) {
+      for (const text of [`{"default":${value}}`, `{"rules":${value}}`, `{"rules":[{"effect":${value}}]}`]) {
+        assert.ok(problemOf(text).length < 200)
+      }
+    }
+    assert.ok(problemOf(`{${long}:1}`).length < 200)
+  })
 
   it('of any content is either taken or refused, never a crash', () => {
     fc.assert(fc.property(fc.json(), text => ['Left', 'Right'].includes(decodePolicy(text)._tag)))

@@ -1,6 +1,6 @@
-/** The documents say what the sources do: options, variables and errors are compared both ways. */
+/** The documents say what the sources do: options, variables and errors are compared both ways, tests by their names. */
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { describe, test } from 'node:test'
 import { allowedOf, type Option, usageOf } from '../../src/cli/arguments.ts'
 import { DAEMON_OPTIONS, type DaemonConfig, DEFAULT_CONFIG } from '../../src/cli/options.ts'
@@ -148,6 +148,59 @@ describe('docs/errors.md', () => {
       const cells = row.split('|').slice(1, -1)
       assert.equal(cells.length, 4, row)
       for (const cell of cells) assert.notEqual(cell.trim(), '', row)
+    }
+  })
+})
+
+describe('docs/security.md', () => {
+  /** As the page writes them: what a template fills in is one sign. */
+  const namesIn = (file: string): ReadonlySet<string> =>
+    new Set(
+      // A test is a statement of its own; what is awaited, or a method's, is not.
+      [...read(file).matchAll(/^ *(?!describe\b)\w+\(\s*(['"`])((?:\\.|(?!\1).)+)\1\s*,/gm)].map(
+        ([, , name = '']) => name.replace(/\$\{[^}]*\}/g, '…').replace(/\\(.)/g, '$1'),
+      ),
+    )
+
+  interface Named {
+    readonly file: string
+    readonly names: readonly string[]
+  }
+
+  /** In code: a file of tests, and behind it the names of some of them. */
+  const namedIn = (line: string): readonly Named[] => {
+    const words = [...line.matchAll(/`([^`]+)`/g)].map(([, word = '']) => word)
+    const isFile = (word: string): boolean => /^test\/\S+\.test\.ts$/.test(word)
+    return words.flatMap((file, at) => {
+      if (!isFile(file)) return []
+      const behind = words.slice(at + 1)
+      const end = behind.findIndex(isFile)
+      return [{ file, names: end < 0 ? behind : behind.slice(0, end) }]
+    })
+  }
+
+  const lines = read('docs/security.md').split('\n')
+  const attempts = lines
+    .map(line => line.split('|').map(cell => cell.trim()))
+    .filter(cells => cells.length === 5 && cells[3] !== 'test' && cells[3] !== '---')
+
+  test('names only tests that there are', () => {
+    const named = lines.flatMap(namedIn)
+    assert.ok(named.length > 0)
+    for (const { file, names } of named) {
+      assert.ok(existsSync(inRepository(file)), `there is no ${file}`)
+      const there = namesIn(file)
+      for (const name of names) assert.ok(there.has(name), `${file} has no test "${name}"`)
+    }
+  })
+
+  test('says of every attempt what stops it and which test shows it', () => {
+    assert.ok(attempts.length > 0)
+    for (const [, attempt, means, shown = ''] of attempts) {
+      assert.ok(attempt !== '' && means !== '', shown)
+      const named = namedIn(shown)
+      assert.ok(named.length > 0, `no test: ${attempt}`)
+      for (const { file, names } of named) assert.ok(names.length > 0, `no test of ${file}: ${attempt}`)
     }
   })
 })

@@ -136,6 +136,6 @@ describe('advice', () => {
     const waiting = aView({ state: 'pending.waiting', error: ERRORS.PeerGone, attempt: 3 })
     assert.match(adviceFor(waiting, AROUND).join(), /failed 3 times in a row/)
     const blocked = aView({ state: 'pending.blocked', error: ERRORS.OptionRefused })
-    assert.match(adviceFor(blocked, AROUND).join(), /when its entry in the graph changes, and every 30 s/)
+    assert.match(adviceFor(blocked, AROUND).join(), /when its entry in the graph changes, and at each resync/)
   })
 })

@@ -5,7 +5,7 @@ import { connect } from 'node:net'
 import { dirname, join } from 'node:path'
 import { type Ran, runBundle, spawnBundle } from '../cli/support.ts'
 import { askControl, at, type ControlAnswer, linkUrl } from '../support/control.ts'
-import { type Daemon, type LogLine, startDaemon } from '../support/daemon.ts'
+import { type Daemon, type DaemonOptions, type LogLine, startDaemon } from '../support/daemon.ts'
 import { eventually } from '../support/eventually.ts'
 import {
   connectedPair,
@@ -16,6 +16,7 @@ import {
   scenario,
   TARGET,
   unconnectedPair,
+  type World,
 } from '../support/scenario.ts'
 
 /** No pass but those that are asked for. */
@@ -39,6 +40,17 @@ const told = async (
   const row = listed.out.split('\n').find(line => words.every(word => line.split(/ +/).includes(word)))
   return { page: described.out.replaceAll(/\s+/g, ' '), row: row ?? '' }
 }
+
+/** A second daemon over the same graph, with everything else of its own. */
+const another = ({ scratch, ctrl }: World, options: Partial<DaemonOptions> = {}): Daemon =>
+  startDaemon({
+    pvCtrl: ctrl.path,
+    logFile: join(scratch, 'other.log'),
+    control: join(scratch, 'other.sock'),
+    policy: join(scratch, 'other.json'),
+    journal: join(scratch, 'other.journal'),
+    ...options,
+  })
 
 const reconcile = (daemon: Daemon): Promise<ControlAnswer> =>
   askControl(daemon.control, '/reconcile', { method: 'POST' })
@@ -197,12 +209,7 @@ scenario('a malformed policy is what describe names first', async world => {
   world.ctrl.serve([entry])
   const policy = join(world.scratch, 'malformed.json')
   writeFileSync(policy, '{"rules":[')
-  const other = startDaemon({
-    pvCtrl: world.ctrl.path,
-    logFile: join(world.scratch, 'other.log'),
-    control: join(world.scratch, 'other.sock'),
-    policy,
-  })
+  const other = another(world, { policy })
   try {
     await other.reaches(link, 'pending.blocked')
     const { page } = await told(other, link)
@@ -238,12 +245,7 @@ scenario('a log level that is put takes effect at once, for links that are there
   writeFileSync(app.path('/run/pvx'), 'a file')
   world.ctrl.serve([entry])
   // A daemon of its own: what its log leaves out would be odd in the other's.
-  const other = startDaemon({
-    pvCtrl: world.ctrl.path,
-    logFile: join(world.scratch, 'other.log'),
-    control: join(world.scratch, 'other.sock'),
-    args: ['--log-level', 'info'],
-  })
+  const other = another(world, { args: ['--log-level', 'info'] })
   const put = (body: string): Promise<ControlAnswer> =>
     askControl(other.control, '/log-level', { method: 'PUT', body })
   const isRetry = (line: LogLine): boolean => line['link'] === link && line['level'] === 'debug'
@@ -278,11 +280,7 @@ scenario(
   async world => {
     const { scratch, daemon } = world
     const { link } = await connectedPair(world)
-    const second = startDaemon({
-      pvCtrl: join(scratch, 'nobody'),
-      logFile: join(scratch, 'second.log'),
-      control: daemon.control,
-    })
+    const second = another(world, { pvCtrl: join(scratch, 'nobody'), control: daemon.control })
     try {
       const refused = await second.logged(
         'that it has no control API',
@@ -304,9 +302,9 @@ scenario(
   },
 )
 
-scenario('the folder of the control socket is made if it is missing', async ({ scratch, ctrl }) => {
-  const control = join(scratch, 'made', 'control.sock')
-  const other = startDaemon({ pvCtrl: ctrl.path, logFile: join(scratch, 'other.log'), control })
+scenario('the folder of the control socket is made if it is missing', async world => {
+  const control = join(world.scratch, 'made', 'control.sock')
+  const other = another(world, { control })
   try {
     await eventually('it is there', () => existsSync(control))
     assert.equal(lstatSync(dirname(control)).mode & 0o777, 0o755)

@@ -14,6 +14,7 @@ import { type Daemon, startDaemon } from '../support/daemon.ts'
 import { eventually } from '../support/eventually.ts'
 import { type Peer, startPeer } from '../support/peer.ts'
 import { type Entry, type PvCtrl, pvCtrlAt } from '../support/pv-ctrl.ts'
+import { randomOf } from '../support/random.ts'
 import { canRunHere } from '../support/requirements.ts'
 import { entryFor, SOCKET } from '../support/scenario.ts'
 
@@ -21,17 +22,6 @@ const KILLS = Number(process.env['PVX_TEST_KILLS'] ?? 15)
 const SEED = Number(process.env['PVX_TEST_SEED'] ?? 20_250_101)
 /** About as long as a start and the first injections take, so that kills fall before, into and after them. */
 const LONGEST_LIFE_MS = 400
-
-/** mulberry32: small, and the same everywhere. */
-const randomFrom = (seed: number): (() => number) => {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-}
 
 /** Where links put things; several share directories, some of them made for the links alone. */
 const TARGETS = [
@@ -74,7 +64,7 @@ test('killed again and again, it leaves nothing behind and goes on', {
 }, async t => {
   if (!canRunHere(t)) return
   t.diagnostic(`${KILLS} kills, seed ${SEED}`)
-  const random = randomFrom(SEED)
+  const random = randomOf(SEED)
   const scratch = mkdtempSync(join(tmpdir(), 'pvx-crash-'))
   const ctrl: PvCtrl = pvCtrlAt(join(scratch, 'pv-ctrl'))
   await ctrl.listen()
@@ -95,7 +85,7 @@ test('killed again and again, it leaves nothing behind and goes on', {
   let wanted = new Map<Consumer, readonly string[]>()
   // One each always: where a killed container is now, only a link of its consumer can tell.
   const someTargets = (): readonly string[] =>
-    TARGETS.filter((_target, index) => index === 0 || random() < 0.5)
+    TARGETS.filter((_target, index) => index === 0 || random.chance(0.5))
   const serveSome = (): void => {
     wanted = new Map(consumers.map(consumer => [consumer, someTargets()]))
     const graph: Entry[] = []
@@ -152,15 +142,15 @@ test('killed again and again, it leaves nothing behind and goes on', {
   let daemon = start()
   try {
     for (let round = 1; round <= KILLS; round += 1) {
-      const end = Date.now() + random() * LONGEST_LIFE_MS
+      const end = Date.now() + random.below(LONGEST_LIFE_MS)
       // Not the time is waited for but the kill: until then the graph never stands still.
       while (Date.now() < end) {
         serveSome()
-        await sleep(random() * 60)
+        await sleep(random.below(60))
       }
       daemon.signal('SIGKILL')
       await daemon.ended()
-      if (random() < 0.25) {
+      if (random.chance(0.25)) {
         // Its root stays, with what the daemon had put there, and another process has it.
         await onDisk.container.kill()
         onDisk.container = await startContainer('on-disk', scratch, { disk: join(scratch, 'on-disk') })
@@ -168,7 +158,7 @@ test('killed again and again, it leaves nothing behind and goes on', {
       }
       serveSome()
       daemon = start()
-      if (random() < 0.5) await isAsWanted(daemon, round)
+      if (random.chance(0.5)) await isAsWanted(daemon, round)
     }
     await isAsWanted(daemon, KILLS + 1)
     ctrl.serve([])

@@ -284,3 +284,48 @@ for (const { where, folder } of churned) {
     { intervalMs: NEVER_MS },
   )
 }
+
+/** Longer than any peer of these tests has patience. */
+const LINGER_S = 60
+
+scenario(
+  'descriptors whose last close waits hold up nobody, wherever the daemon has to close them',
+  async world => {
+    const { app, svc, consumer, provider, entry } = await connectedPair(world, { service: 'echo' })
+    const to = (name: string) =>
+      entryFor({
+        name,
+        consumer: app,
+        provider: svc,
+        socket: `/run/svc/${name}.sock`,
+        target: `/run/pvx/${name}.sock`,
+      })
+    const [absent, deaf] = [to('absent'), to('deaf')]
+    await provider.listen('deaf', '/run/svc/deaf.sock')
+    world.ctrl.serve([entry, absent, deaf])
+    world.daemon.signal('SIGHUP')
+    for (const each of [absent, deaf]) await world.daemon.reaches(keyOf(each), 'mediating')
+    const names = ['unread', 'dropped']
+    for (const name of names) await consumer.makeLingering(name, LINGER_S)
+    const sendAndForget = async (line: string, name: string): Promise<void> => {
+      await consumer.send(line, 'take this', { descriptors: [name] })
+      await consumer.closeFiles([name])
+    }
+
+    // It waits in the kernel's queue of the daemon's socket, because nobody is dialled.
+    await consumer.connect('to nobody', '/run/pvx/absent.sock')
+    await sendAndForget('to nobody', 'unread')
+    await consumer.close('to nobody')
+
+    // The daemon has it and cannot pass it on.
+    await consumer.connect('to the deaf', '/run/pvx/deaf.sock')
+    await provider.accept('deaf', 'ear')
+    await provider.shutdown('ear', 'read')
+    await sendAndForget('to the deaf', 'dropped')
+    await consumer.close('to the deaf')
+
+    await echoes(consumer, 'meanwhile')
+    await eventually('the daemon goes on reading the graph', () => world.ctrl.askedAgain(2).then(() => true))
+    for (const name of names) await consumer.close(`${name}.end`)
+  },
+)

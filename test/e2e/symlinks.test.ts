@@ -104,6 +104,12 @@ scenario(
   SHORT_GRACE,
 )
 
+scenario(
+  'a provider whose socket is a fifo reaches nothing and holds nobody up',
+  world => providerReachesNothing(world, (_, { svc }) => svc.exec('mkfifo', SOCKET)),
+  SHORT_GRACE,
+)
+
 scenario('a symlink within the provider is followed there', async world => {
   const { svc, consumer, provider, entry, link } = await unconnectedPair(world)
   await provider.listen('door', '/opt/real/raw.sock')
@@ -200,9 +206,12 @@ scenario('a folder swapped for a symlink after planting leads the removal nowher
   const { app, entry, link } = await unconnectedPair(world)
   world.ctrl.serve([entry])
   await world.daemon.reaches(link, 'mediating')
+  // Stopped, or it may make the folder again before the symlink is there.
+  world.daemon.signal('SIGSTOP')
   await app.exec('mv', '/run/pvx', '/run/moved')
   symlinkSync(folder, app.path('/run/pvx'))
   world.ctrl.serve([])
+  world.daemon.signal('SIGCONT')
   await world.daemon.reaches(link, 'released')
   assert.deepEqual(readdirSync(folder), ['raw.sock'])
   assert.equal(existsSync(app.path('/run/moved/raw.sock')), false)
@@ -212,7 +221,8 @@ scenario('a file put in the place of a planted socket is left when the link goes
   const { app, entry, link } = await unconnectedPair(world)
   world.ctrl.serve([entry])
   await world.daemon.reaches(link, 'mediating')
-  await app.exec('sh', '-c', `rm ${TARGET}; echo mine >${TARGET}`)
+  // In one step: what is removed first may be planted again meanwhile.
+  await app.exec('sh', '-c', `echo mine >/run/mine; mv -f /run/mine ${TARGET}`)
   await eventually('that is noticed', () => !world.daemon.isIn(link, 'mediating'))
   world.ctrl.serve([])
   await world.daemon.reaches(link, 'released')

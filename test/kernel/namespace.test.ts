@@ -1,14 +1,26 @@
-/** Into another mount namespace and home again, whatever happens in between. */
+/** Into another mount or network namespace and home again, or being another owner, whatever happens in between. */
 import assert from 'node:assert/strict'
-import { existsSync, promises, readdirSync, readlinkSync, statSync, writeFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  promises,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { E } from '../../src/fp.ts'
 import { resolveIn } from '../../src/kernel/files.ts'
-import { inMountNamespaceOf } from '../../src/kernel/namespace.ts'
-import { closeProcess, openHost, openProcess } from '../../src/kernel/process.ts'
-import { leavesNoDescriptors, must } from '../support/descriptors.ts'
+import { creatingAs, inMountNamespaceOf, inNetworkNamespaceOf } from '../../src/kernel/namespace.ts'
+import { closeProcess, openHost, openProcess, type ProcessHandle } from '../../src/kernel/process.ts'
+import { failureOf, leavesNoDescriptors, must } from '../support/descriptors.ts'
 import { needsRoot } from '../support/privileges.ts'
 import { opensTheWayHome, type Sandbox, startSandbox } from '../support/sandbox.ts'
 
@@ -137,4 +149,126 @@ test('for the host the body runs where we are, with that working directory', t =
   directory.close()
   closeProcess(host)
   assert.deepEqual(whereabouts(), before)
+})
+
+const network = (): string => readlinkSync('/proc/thread-self/ns/net')
+
+/** A test with a process held whose network is its own. */
+const apart = (name: string, body: (process: ProcessHandle, sandbox: Sandbox) => void): void => {
+  test(name, async t => {
+    if (!needsRoot(t)) return
+    const sandbox = await startSandbox(':', { network: 'own' })
+    const process = must(openProcess(sandbox.pid))
+    const before = [network(), ...whereabouts()]
+    try {
+      body(process, sandbox)
+      assert.deepEqual([network(), ...whereabouts()], before)
+    } finally {
+      closeProcess(process)
+      await sandbox.kill()
+    }
+  })
+}
+
+apart('in its network namespace, the network is that of the process', (process, { pid }) => {
+  const inside = must(inNetworkNamespaceOf(process, 'test', network))
+  assert.equal(inside, readlinkSync(`/proc/${pid}/ns/net`))
+})
+
+apart('a body that throws in another network still comes home', process => {
+  const bug = (): never => {
+    throw new Error('a bug')
+  }
+  assert.throws(() => inNetworkNamespaceOf(process, 'test', bug), /a bug/)
+})
+
+apart('ten thousand entries of a network leave nothing behind', process => {
+  const descriptors = readdirSync('/proc/self/fd').length
+  for (let i = 0; i < 10_000; i += 1) must(inNetworkNamespaceOf(process, 'test', () => i))
+  assert.equal(readdirSync('/proc/self/fd').length, descriptors)
+})
+
+apart('where a network cannot be entered nothing is run', process => {
+  let ran = false
+  const odd = { ...process, network: { fd: process.root, id: 'no network namespace' } }
+  const entered = inNetworkNamespaceOf(odd, 'test', () => {
+    ran = true
+    return 0
+  })
+  assert.equal(failureOf(entered).call, 'setns')
+  assert.ok(!ran)
+})
+
+test('for the host the body runs in our network', t => {
+  if (!needsRoot(t)) return
+  const host = must(openHost())
+  assert.equal(must(inNetworkNamespaceOf(host, 'test', network)), network())
+  closeProcess(host)
+})
+
+/** Who this thread is: real, effective, saved and file system ids, and what it may do. */
+const identity = (): readonly string[] =>
+  readFileSync('/proc/thread-self/status', 'utf8')
+    .split('\n')
+    .filter(line => /^(Uid|Gid|CapEff|CapPrm):/.test(line))
+
+const OWNER = { uid: 100_000, gid: 200_000 }
+
+test('files are created as the owner that was asked for, by a thread that may do all it could before', t => {
+  if (!needsRoot(t)) return
+  const before = identity()
+  const folder = mkdtempSync(join(tmpdir(), 'pvx-owner-'))
+  const inside = creatingAs(OWNER, () => {
+    writeFileSync(join(folder, 'file'), '')
+    mkdirSync(join(folder, 'folder'))
+    return identity()
+  })
+  assert.deepEqual(inside, [
+    `Uid:\t0\t0\t0\t${OWNER.uid}`,
+    `Gid:\t0\t0\t0\t${OWNER.gid}`,
+    ...before.filter(line => line.startsWith('Cap')),
+  ])
+  for (const name of ['file', 'folder']) {
+    const { uid, gid } = statSync(join(folder, name))
+    assert.deepEqual({ uid, gid }, OWNER)
+  }
+  rmSync(folder, { recursive: true })
+  assert.deepEqual(identity(), before)
+})
+
+test('after a body that fails, or throws, the thread is who it was', t => {
+  if (!needsRoot(t)) return
+  const before = identity()
+  assert.equal(failureOf(creatingAs(OWNER, () => E.left('failed'))), 'failed')
+  assert.deepEqual(identity(), before)
+  assert.throws(
+    () =>
+      creatingAs(OWNER, () => {
+        throw new Error('a bug')
+      }),
+    /a bug/,
+  )
+  assert.deepEqual(identity(), before)
+})
+
+test('capabilities are lost again with the next change of ids: the rule that was lifted is back', t => {
+  if (!needsRoot(t)) return
+  creatingAs(OWNER, () => 0)
+  const ended = spawnSync('setpriv', ['--dump'], { encoding: 'utf8' })
+  assert.match(ended.stdout, /Securebits: \[none\]/)
+})
+
+test('nobody changes for the root of the host', t => {
+  if (!needsRoot(t)) return
+  const before = identity()
+  assert.deepEqual(creatingAs({ uid: 0, gid: 0 }, identity), before)
+})
+
+test('a namespace can be entered as another owner, and left', t => {
+  if (!needsRoot(t)) return
+  const before = [...whereabouts(), ...identity()]
+  const host = must(openHost())
+  assert.ok(E.isRight(creatingAs(OWNER, () => inMountNamespaceOf(host, host.root.borrowed, 'test', () => 0))))
+  closeProcess(host)
+  assert.deepEqual([...whereabouts(), ...identity()], before)
 })

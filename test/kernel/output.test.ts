@@ -1,5 +1,6 @@
 /** Lines to a reader that may be slow, gone, or a file: writing never waits. */
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import {
   closeSync,
   constants,
@@ -22,6 +23,7 @@ import { openSocketPair } from '../../src/kernel/socket.ts'
 import { DEFAULT_LIMITS } from '../../src/model/limits.ts'
 import { must } from '../support/descriptors.ts'
 import { eventually } from '../support/eventually.ts'
+import { needsRoot } from '../support/privileges.ts'
 
 // An output lives as long as the process and closes nothing, so this suite does not count descriptors.
 
@@ -33,24 +35,32 @@ const pipe = (): readonly [OwnedFd, OwnedFd] => {
   return both
 }
 
-const needsTerminals = (t: TestContext): boolean => {
-  if (existsSync('/dev/ptmx')) return true
-  if (process.env['CI'] === 'true') throw new Error('a build machine must have /dev/ptmx')
-  t.skip('needs /dev/ptmx (a mounted devpts)')
-  return false
+/** Where terminals are made: the machine's own devpts, or one mounted for this test where it has none. */
+const terminalsFor = (t: TestContext): string => {
+  if (existsSync('/dev/pts/ptmx')) return '/dev/pts'
+  const folder = mkdtempSync(join(tmpdir(), 'pvx-pts-'))
+  execFileSync('mount', ['-t', 'devpts', '-o', 'newinstance,ptmxmode=0666', 'devpts', folder])
+  t.after(() => {
+    execFileSync('umount', ['-l', folder])
+    rmSync(folder, { recursive: true })
+  })
+  return folder
 }
 
 const TIOCSPTLCK = 0x40045431
 const TIOCGPTN = 0x80045430
 
 /** A terminal whose other end nobody reads (pty(7)). */
-const openTerminal = (): { readonly slave: number; close(): void } => {
-  const master = openSync('/dev/ptmx', constants.O_RDWR | constants.O_NOCTTY)
+const openTerminal = (folder: string): { readonly slave: number; close(): void } => {
+  const master = openSync(join(folder, 'ptmx'), constants.O_RDWR | constants.O_NOCTTY)
   const word = new NativeBlock(8)
   word.data.setInt32(0, 0, true)
   assert.equal(c.ioctl(master, TIOCSPTLCK, word.address), 0)
   assert.equal(c.ioctl(master, TIOCGPTN, word.address), 0)
-  const slave = openSync(`/dev/pts/${word.data.getInt32(0, true)}`, constants.O_RDWR | constants.O_NOCTTY)
+  const slave = openSync(
+    join(folder, `${word.data.getInt32(0, true)}`),
+    constants.O_RDWR | constants.O_NOCTTY,
+  )
   word.free()
   return {
     slave,
@@ -114,8 +124,8 @@ test('so much is held for a reader that is behind, and not a byte more', () => {
 })
 
 test('a terminal that stands still does not hold the writer up, and stays blocking', t => {
-  if (!needsTerminals(t)) return
-  const terminal = openTerminal()
+  if (!needsRoot(t)) return
+  const terminal = openTerminal(terminalsFor(t))
   const before = flagsOf(terminal.slave)
   const output = openOutput(terminal.slave, BACKLOG)
   const started = performance.now()

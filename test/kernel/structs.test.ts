@@ -64,6 +64,7 @@ const IN_C: Readonly<Record<string, readonly [string, Readonly<Record<string, st
       devMinor: 'stx_dev_minor',
       bornSeconds: 'stx_btime.tv_sec',
       bornNanoseconds: 'stx_btime.tv_nsec',
+      mountId: 'stx_mnt_id',
     },
   ],
   SOCKADDR_UN: ['struct sockaddr_un', { family: 'sun_family', path: 'sun_path' }],

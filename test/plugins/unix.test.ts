@@ -69,6 +69,8 @@ const SOCKETS: readonly (readonly [string, string])[] = [
   ['/run/{other}/{}/{role', '/run/{other}/{}/{role'],
   ['/run/{{role}}', '/run/{admin}'],
   ['/run/{ROLE}', '/run/{ROLE}'],
+  ['@svc/{role}', '@svc/admin'],
+  ['@{role}-{consumer}-{name}', '@admin-my_app-api.v1'],
 ]
 
 for (const [socket, expected] of SOCKETS) {
@@ -98,6 +100,15 @@ for (const field of ['role', 'consumer', 'name'] as const) {
   test(`an unsafe ${field} does no harm where the socket does not use it`, () =>
     assert.equal(must(providerSocketOf(withFields({ socket: '/run/x', [field]: '../..' }))), '/run/x'))
 }
+
+test('an abstract name that its markers make longer than 107 bytes is refused, one that is as long is not', () => {
+  const link = (fill: number): Link =>
+    withFields({ socket: `@${'x'.repeat(fill)}{role}`, role: 'r'.repeat(64) })
+  assert.equal(must(providerSocketOf(link(43))).length, 108)
+  const error = failureOf(providerSocketOf(link(44)))
+  assert.ok(error._tag === 'AddressInvalid' && error.field === 'socket', JSON.stringify(error))
+  assert.match(error.reason, /1 to 107 bytes/)
+})
 
 test('64 letters are still a safe value', () =>
   assert.equal(

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { c } from '../../src/kernel/declarations.ts'
+import { Readiness } from '../../src/kernel/epoll.ts'
 import { Io } from '../../src/kernel/errno.ts'
 import { OwnedFd } from '../../src/kernel/fd.ts'
 import { NativeBlock } from '../../src/kernel/memory.ts'
@@ -88,6 +89,34 @@ for (const role of ROLES) {
       one.close()
       await until('writing fails', () => other.send('x') === Io.gone)
     }))
+
+  for (const [kind, size] of [
+    ['stream', 50_000],
+    ['seqpacket', 50_000],
+    ['seqpacket', 100],
+  ] as const) {
+    test(`who waits for room to write ${kind} by ${size} to a ${role} that closes is told so without reading`, () =>
+      withRelay({ kind }, async relay => {
+        const [one, other] = cast(relay.connect(), role)
+        // So much that it cannot all be delivered to one who does not read.
+        await one.fill(pattern(size))
+        await other.fill(pattern(size))
+        let told = false
+        const watch = relay.reactor.watch(other.fd, Readiness.out, {
+          ready: () => {
+            told = true
+            watch.rest()
+          },
+          failed: () => undefined,
+        })
+        await quiet()
+        assert.equal(told, false)
+        one.close()
+        await until('it is told', () => told)
+        assert.equal(other.send('x'), Io.gone)
+        watch.close()
+      }))
+  }
 
   test(`a ${role} that stops reading but goes on writing is heard, and its writer told`, () =>
     withRelay({}, async relay => {

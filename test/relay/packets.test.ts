@@ -4,16 +4,21 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { Io } from '../../src/kernel/errno.ts'
 import { growSendBuffer } from '../../src/kernel/socket.ts'
+import { createCounters } from '../../src/relay/counters.ts'
+import type { HeldDescriptors } from '../../src/relay/descriptor-reserve.ts'
+import { PacketOutbox } from '../../src/relay/packet-outbox.ts'
+import { readPackets } from '../../src/relay/read-packets.ts'
 import { consume, leavesNoDescriptors, openDescriptors, parcels } from '../support/descriptors.ts'
 import { needsRoot } from '../support/privileges.ts'
 import {
   type Message,
+  pairOf,
   pattern,
   quiet,
   type RelayOptions,
   turn,
   until,
-  type Wire,
+  Wire,
   withRelay,
 } from '../support/relay.ts'
 
@@ -194,6 +199,29 @@ test('packets queued behind a slow reader are delivered after their writer has c
     for (let i = 0; i < sent; i += 1) assert.equal((await packet(provider)).bytes.length, 100)
     assert.equal(await provider.nextPacket(), undefined)
     await until('it is over', () => relay.open.size === 0)
+  }))
+
+/** Does something in the middle of reading a packet: after the look at its length, before it is taken. */
+const meanwhile = (held: HeldDescriptors, act: () => void): HeldDescriptors =>
+  Object.defineProperty(held, 'full', {
+    get: () => {
+      act()
+      return false
+    },
+  })
+
+test('packets of a peer that resets between the look at one and its reading all arrive', () =>
+  withRelay(PACKETS, async ({ traffic }) => {
+    const [source, writer] = pairOf('seqpacket')
+    const [sink, reader] = pairOf('seqpacket')
+    const ours = new Wire(source)
+    ours.send('never read')
+    for (const text of ['one', 'two', 'three']) writer.send(text)
+    const outbox = new PacketOutbox(traffic, sink.borrowed)
+    const held = meanwhile(traffic.held, () => writer.close())
+    assert.equal(readPackets(ours.fd, 'consumer', outbox, createCounters(), held), 'ended')
+    assert.deepEqual(await texts(reader, 3), ['one', 'two', 'three'])
+    for (const end of [ours, sink, reader]) end.close()
   }))
 
 test('descriptors queued for a reader that vanishes are closed', () =>

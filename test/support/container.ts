@@ -1,13 +1,28 @@
 /**
  * Real containers for the tests: own mount, pid, uts and ipc namespaces, a root of their own, the host's tree out of
- * sight. Made with util-linux so that nothing under test takes part in it. Whoever starts one kills it.
+ * sight. Made with util-linux so that nothing under test takes part in it, or with LXC where a run asks for that
+ * (`CONTAINERS`). Whoever starts one kills it.
  */
-import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
+import {
+  chmodSync,
+  chownSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs'
 import { join, resolve } from 'node:path'
-import { text } from 'node:stream/consumers'
+import { hasEnded, runToEnd, untilEnded } from './child.ts'
 import { eventually } from './eventually.ts'
+import { startLxcContainer } from './lxc.ts'
+import { CONTAINERS } from './requirements.ts'
+
+export { untilEnded }
+
+import { underPid } from './reused-pid.ts'
 
 const SUPPORT = resolve('test/support')
 
@@ -18,6 +33,21 @@ export interface ContainerOptions {
   readonly disk?: string
   /** Read-only but for /run and /tmp. */
   readonly sealed?: boolean
+  /** An overlay (overlayfs) over a root that has `/opt/below`. */
+  readonly overlay?: boolean
+  /** One that shows a process to its owner only, or none at all. */
+  readonly proc?: 'hidden' | 'none'
+  /** A network namespace of its own; absent: the host's, as most containers of a device have. */
+  readonly network?: 'own'
+  /**
+   * A user namespace of its own with this map of uids and of gids (user_namespaces(7)), as in `0 100000 65536`. Its init
+   * is root there, or the first user of a map without root. What it mounts, it owns; a `disk` is given to that user.
+   */
+  readonly user?: string
+  /** Its init carries out what `order` tells it; else it does nothing. */
+  readonly takesOrders?: boolean
+  /** Its init gets this pid, once it is free. */
+  readonly pid?: number
   /** Host directories by the path they get in the container. */
   readonly shares?: Readonly<Record<string, string>>
 }
@@ -37,34 +67,19 @@ export interface Place {
 export interface Container extends Place {
   /** Run to its end; what it printed. Throws with its complaints if it fails. */
   readonly exec: (...command: readonly string[]) => Promise<string>
+  /** A line of shell for its init to carry out itself, if it `takesOrders`. */
+  readonly order: (line: string) => void
   /** Kill its init, and with it all that runs inside; returns when nothing is left. */
   readonly kill: () => Promise<void>
 }
 
 const childOf = (pid: number): number | undefined => {
+  if (!existsSync(`/proc/${pid}/task`)) return undefined
   for (const task of readdirSync(`/proc/${pid}/task`)) {
     const [first] = readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').trim().split(' ')
     if (first !== undefined && first !== '') return Number(first)
   }
   return undefined
-}
-
-const hasEnded = (child: ChildProcess): boolean => child.exitCode !== null || child.signalCode !== null
-
-export const untilEnded = async (child: ChildProcess): Promise<void> => {
-  if (!hasEnded(child)) await once(child, 'exit')
-}
-
-const runToEnd = async (
-  child: ChildProcessWithoutNullStreams,
-  command: readonly string[],
-): Promise<string> => {
-  child.stdin.end()
-  const [output, complaints] = await Promise.all([text(child.stdout), text(child.stderr), untilEnded(child)])
-  if (child.exitCode !== 0) {
-    throw new Error(`${command.join(' ')}: exit ${child.exitCode ?? child.signalCode}: ${complaints}`)
-  }
-  return output
 }
 
 const argument = (command: readonly string[]): [string, string[]] => {
@@ -81,12 +96,42 @@ export const HOST: Place = {
   peers: join(SUPPORT, 'peers'),
 }
 
-/** `unshare`, with the pid that its only child has on the host. `kill` ends that child, and unshare with it. */
+/** Who the init of a user namespace is: root, or the first user of a map without root. */
+const initOf = (map: string): { readonly inside: number; readonly outside: number } => {
+  const users = map.split('\n').map(line => {
+    const [inside = 0, outside = 0] = line.trim().split(/\s+/).map(Number)
+    return { inside, outside }
+  })
+  const init = users.find(({ inside }) => inside === 0) ?? users[0]
+  if (init === undefined) throw new Error('a map without a line')
+  return init
+}
+
+/** Only from outside may more than one id be mapped; until then the process is nobody, with all it needs to go on. */
+const mapped = (map: string, command: readonly string[]): readonly string[] => [
+  'sh',
+  '-c',
+  'echo unmapped; read -r mapped; exec "$@"',
+  'sh',
+  'setpriv',
+  `--reuid=${initOf(map).inside}`,
+  `--regid=${initOf(map).inside}`,
+  '--clear-groups',
+  ...command,
+]
+
+/** `unshare`, with the pid that its only child has on the host. `kill` ends that child, and its parent with it. */
 const unshared = async (
-  flags: readonly string[],
+  namespaces: readonly string[],
   command: readonly string[],
-): Promise<{ pid: number; kill: () => Promise<void> }> => {
-  const child = spawn('unshare', [...flags, '--pid', '--uts', '--ipc', '--fork', '--kill-child', ...command])
+  { user, pid: chosenPid }: Pick<ContainerOptions, 'user' | 'pid'> = {},
+): Promise<Pick<Container, 'pid' | 'order' | 'kill'>> => {
+  const flags = [...namespaces, '--uts', '--ipc', ...(user === undefined ? [] : ['--user', '--keep-caps'])]
+  const inNamespaces = [...flags, '--', ...(user === undefined ? command : mapped(user, command))]
+  const child =
+    chosenPid === undefined
+      ? spawn('unshare', ['--pid', '--fork', '--kill-child', ...inNamespaces])
+      : spawn(...argument(underPid(chosenPid, ['unshare', ...inNamespaces], '--init')))
   const { pid: outer } = child
   if (outer === undefined) throw new Error('unshare did not start')
   const complaints: string[] = []
@@ -95,20 +140,51 @@ const unshared = async (
   child.stdout.on('data', (chunk: Buffer) => {
     said += chunk.toString()
   })
-  await eventually('the container says it is ready', () => {
-    if (hasEnded(child)) throw new Error(`it ended: ${complaints.join('')}`)
-    return said.includes('ready\n')
-  })
-  const pid = childOf(outer)
-  if (pid === undefined) throw new Error('unshare has no child')
+  const says = async (word: string): Promise<number> => {
+    await eventually(`the container says it is ${word}`, () => {
+      if (hasEnded(child)) throw new Error(`it ended: ${complaints.join('')}`)
+      return said.includes(`${word}\n`)
+    })
+    const init = childOf(outer)
+    if (init === undefined) throw new Error('it has no init')
+    return init
+  }
+  if (user !== undefined) {
+    const init = await says('unmapped')
+    for (const map of ['uid_map', 'gid_map']) writeFileSync(`/proc/${init}/${map}`, user)
+    child.stdin.write('\n')
+  }
+  const pid = await says('ready')
   return {
     pid,
+    order: line => {
+      child.stdin.write(`${line}\n`)
+    },
     kill: async () => {
-      if (!hasEnded(child)) process.kill(pid, 'SIGKILL')
+      // A test may have killed it already, and its number may be another's by now.
+      if (!hasEnded(child) && childOf(outer) === pid) process.kill(pid, 'SIGKILL')
       await untilEnded(child)
     },
   }
 }
+
+const modeOf = ({ disk, sealed, overlay }: ContainerOptions): string => {
+  if (disk !== undefined) return 'disk'
+  if (overlay === true) return 'overlay'
+  return sealed === true ? 'sealed' : 'memory'
+}
+
+/** Where the files are that a container starts from, for one whose root is nobody outside. */
+const readableByAll = (scratch: string): string => {
+  const copy = join(scratch, 'support')
+  chmodSync(scratch, 0o755)
+  for (const each of ['container.sh', 'peers'])
+    cpSync(join(SUPPORT, each), join(copy, each), { recursive: true })
+  return copy
+}
+
+const asInitOf = (user: string | undefined): readonly string[] =>
+  user === undefined ? [] : ['-U', '-S', `${initOf(user).inside}`, '-G', `${initOf(user).inside}`]
 
 /** `scratch` is a folder of the test's own in which the container may make its mount point. */
 export const startContainer = async (
@@ -116,17 +192,33 @@ export const startContainer = async (
   scratch: string,
   options: ContainerOptions = {},
 ): Promise<Container> => {
-  const style = options.style ?? 'pivot'
-  const mode = options.disk !== undefined ? 'disk' : options.sealed === true ? 'sealed' : 'memory'
+  if (CONTAINERS === 'lxc') return startLxcContainer(name, scratch, options)
   const root = options.disk ?? join(scratch, `${name}.root`)
   mkdirSync(root, { recursive: true })
   const shares = Object.entries(options.shares ?? {}).map(([inside, host]) => `${host}=${inside}`)
-  const { pid, kill } = await unshared(
-    ['--mount'],
-    ['sh', join(SUPPORT, 'container.sh'), root, style, mode, join(SUPPORT, 'peers'), ...shares],
+  const { user } = options
+  if (user !== undefined && options.disk !== undefined)
+    chownSync(root, initOf(user).outside, initOf(user).outside)
+  const support = user === undefined ? SUPPORT : readableByAll(scratch)
+  const ownNetwork = options.network === 'own'
+  const { pid, order, kill } = await unshared(
+    ['--mount', ...(ownNetwork ? ['--net'] : [])],
+    [
+      'sh',
+      join(support, 'container.sh'),
+      root,
+      options.style ?? 'pivot',
+      modeOf(options),
+      options.proc ?? 'open',
+      options.takesOrders === true ? 'orders' : 'idle',
+      join(support, 'peers'),
+      ...shares,
+    ],
+    options,
   )
+  const namespaces = ['-m', '-p', '-u', '-i', ...(ownNetwork ? ['-n'] : []), ...asInitOf(user)]
   const enter = (command: readonly string[]): ChildProcessWithoutNullStreams =>
-    spawn('nsenter', ['-t', `${pid}`, '-m', '-p', '-u', '-i', '-r', '-w', '--', ...command])
+    spawn('nsenter', ['-t', `${pid}`, ...namespaces, '-r', '-w', '--', ...command])
   return {
     name,
     pid,
@@ -134,13 +226,14 @@ export const startContainer = async (
     spawn: enter,
     peers: '/peers',
     exec: (...command) => runToEnd(enter(command), command),
+    order,
     kill,
   }
 }
 
 /** A container that shares the host's mount namespace: its paths are the host's, its processes are its own. */
 export const startContainerOnHostRoot = async (name: string): Promise<Container> => {
-  const { pid, kill } = await unshared([], ['sh', '-c', 'echo ready; exec cat >/dev/null'])
+  const { pid, order, kill } = await unshared([], ['sh', '-c', 'echo ready; exec cat >/dev/null'])
   const enter = (command: readonly string[]): ChildProcessWithoutNullStreams =>
     spawn('nsenter', ['-t', `${pid}`, '-p', '-u', '-i', '--', ...command])
   return {
@@ -149,6 +242,7 @@ export const startContainerOnHostRoot = async (name: string): Promise<Container>
     pid,
     spawn: enter,
     exec: (...command) => runToEnd(enter(command), command),
+    order,
     kill,
   }
 }

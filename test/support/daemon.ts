@@ -28,6 +28,8 @@ export interface DaemonOptions {
   /** Its policy file, which need not be there; beside its log too: a machine's own must not decide a test. */
   readonly policy?: string
   readonly args?: readonly string[]
+  /** For Node itself. */
+  readonly nodeArgs?: readonly string[]
   /** Soft and hard limit of open descriptors. */
   readonly mostDescriptors?: number
 }
@@ -67,6 +69,8 @@ export interface Daemon {
   readonly stop: () => Promise<void>
   /** What it should never have to say: bugs, and steps of a link that do not follow from each other. */
   readonly oddities: () => readonly string[]
+  /** What it said besides its log. */
+  readonly complaints: () => string
   /** The end of its log, to be shown with a failure. */
   readonly lastWords: () => string
 }
@@ -74,7 +78,7 @@ export interface Daemon {
 const isObject = (value: unknown): value is LogLine =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
-const parseLine = (line: string): LogLine => {
+export const parseLine = (line: string): LogLine => {
   try {
     const parsed: unknown = JSON.parse(line)
     return isObject(parsed) ? parsed : { unparsed: line }
@@ -104,6 +108,7 @@ const commandOf = (options: DaemonOptions): readonly string[] => {
     ...OUTLIVES_NOBODY,
     ...(limit === undefined ? [] : ['prlimit', `--nofile=${limit}:${limit}`]),
     process.execPath,
+    ...(options.nodeArgs ?? []),
     DAEMON,
     'daemon',
     '--pv-ctrl',
@@ -141,7 +146,7 @@ const bugsIn = (log: readonly LogLine[]): readonly string[] =>
   log.filter(line => line['level'] === 'error' || line['level'] === 'fatal').map(asText)
 
 /** A file that grows, line by line. */
-const following = (path: string): (() => readonly string[]) => {
+export const following = (path: string): (() => readonly string[]) => {
   const fd = openSync(path, 'r')
   const room = Buffer.alloc(64 * 1024)
   const decoder = new StringDecoder('utf8')
@@ -261,6 +266,7 @@ export const startDaemon = (options: DaemonOptions): Daemon => {
       const code = await ended()
       if (code !== 0) throw new Error(`the daemon ended with ${code}`)
     },
+    complaints: () => complaints,
     oddities: () => [...bugsIn(log()), ...gapsIn(log()), ...(complaints === '' ? [] : [complaints])],
     lastWords,
   }

@@ -75,6 +75,11 @@ export interface Peer {
   makePipe(reader: string, writer: string): Promise<unknown>
   /** `one` is a socket of this peer's, `other` a descriptor to send. */
   makeSocketpair(one: string, other: string): Promise<unknown>
+  /**
+   * A TCP socket whose last close waits so long for its other end, the socket `name.end`, to read or to close (SO_LINGER,
+   * socket(7)).
+   */
+  makeLingering(name: string, seconds: number): Promise<unknown>
   closeFiles(names: readonly string[]): Promise<unknown>
   readFile(name: string, patienceMs?: number): Promise<string>
   writeFile(name: string, text: string): Promise<unknown>
@@ -126,9 +131,20 @@ interface Waiting {
   readonly fail: (error: Error) => void
 }
 
-/** Starts the process; whoever starts it kills it, or its container. */
-export const startPeer = async (place: Place): Promise<Peer> => {
-  const child = place.spawn([PYTHON, '-S', '-B', `${place.peers}/peer.py`])
+/** A program of `peers` and its answers. Whoever starts it kills it, or its container. */
+export interface PeerProcess {
+  readonly ask: <A>(
+    codec: t.Type<A, unknown>,
+    operation: string,
+    options: object,
+    patienceMs?: number,
+  ) => Promise<A>
+  /** Gone without a word, as in a crash. */
+  readonly kill: () => Promise<void>
+}
+
+export const startPeerProcess = async (place: Place, program: string): Promise<PeerProcess> => {
+  const child = place.spawn([PYTHON, '-S', '-B', `${place.peers}/${program}`])
   const waiting = new Map<number, Waiting>()
   let complaints = ''
   let ended = false
@@ -190,7 +206,19 @@ export const startPeer = async (place: Place): Promise<Peer> => {
   }
 
   // The first answer tells that Python is up.
-  await ask(Count, 'open_descriptors', {})
+  await ask(Nothing, 'ready', {})
+  return {
+    ask,
+    // Not by a signal: in a container the child is nsenter, and Python would outlive it. It exits where its input ends.
+    kill: async () => {
+      child.stdin.destroy()
+      await untilEnded(child)
+    },
+  }
+}
+
+export const startPeer = async (place: Place): Promise<Peer> => {
+  const { ask, kill } = await startPeerProcess(place, 'peer.py')
   return {
     place,
     listen: (name, path, options) => ask(Nothing, 'listen', { name, path, ...options }),
@@ -206,6 +234,7 @@ export const startPeer = async (place: Place): Promise<Peer> => {
       (await ask(Descriptors, 'make_memfds', { prefix, count })).descriptors,
     makePipe: (reader, writer) => ask(Nothing, 'make_pipe', { reader, writer }),
     makeSocketpair: (one, other) => ask(Nothing, 'make_socketpair', { one, other }),
+    makeLingering: (name, seconds) => ask(Nothing, 'make_lingering', { name, seconds }),
     closeFiles: names => ask(Nothing, 'close_files', { names }),
     readFile: async (name, patienceMs) => (await ask(Text, 'read_file', { name }, patienceMs)).text,
     writeFile: (name, text) => ask(Nothing, 'write_file', { name, text }),
@@ -242,10 +271,6 @@ export const startPeer = async (place: Place): Promise<Peer> => {
     closeMany: prefix => ask(Nothing, 'close_many', { prefix }),
     openDescriptors: async () => (await ask(Count, 'open_descriptors', {})).count,
 
-    // Not by a signal: in a container the child is nsenter, and Python would outlive it. It exits where its input ends.
-    kill: async () => {
-      child.stdin.destroy()
-      await untilEnded(child)
-    },
+    kill,
   }
 }

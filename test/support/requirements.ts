@@ -8,6 +8,12 @@ import type { TestContext } from 'node:test'
 export const PYTHON = '/usr/bin/python3'
 export const DAEMON = 'dist/pv-xconnect.js'
 
+/** What makes the tests' containers: util-linux, or LXC as under Pantavisor. Not a name the daemon would look at. */
+export const CONTAINERS = process.env['PVX_TEST_CONTAINERS'] ?? 'unshare'
+if (!['unshare', 'lxc'].includes(CONTAINERS)) {
+  throw new Error(`PVX_TEST_CONTAINERS is ${CONTAINERS}: it takes unshare or lxc`)
+}
+
 const TOOLS = ['unshare', 'nsenter', 'mount', 'umount', 'pivot_root', 'chroot', 'prlimit', 'setpriv']
 const TOOL_FOLDERS = ['/usr/sbin', '/usr/bin', '/sbin', '/bin']
 
@@ -23,20 +29,25 @@ const isExecutable = (path: string): boolean => {
 export const isInstalled = (tool: string): boolean =>
   TOOL_FOLDERS.some(folder => isExecutable(`${folder}/${tool}`))
 
+const LXC_TOOLS = ['lxc-start', 'lxc-stop', 'lxc-info']
+
 /** What keeps these tests from running here, in words; `undefined` if nothing does. */
-const obstacle = (): string | undefined => {
+export const obstacle = (withLxc = false): string | undefined => {
   if (process.platform !== 'linux') return 'needs Linux'
   if (process.geteuid?.() !== 0) return 'needs root: containers are made with namespaces of their own'
   const missing = TOOLS.filter(tool => !isInstalled(tool))
   if (missing.length > 0) return `needs ${missing.join(', ')} (util-linux, coreutils)`
+  if (withLxc && !LXC_TOOLS.every(isInstalled)) {
+    return `needs ${LXC_TOOLS.join(', ')} (Debian: apt-get install --no-install-recommends lxc)`
+  }
   if (!isExecutable(PYTHON)) return `needs ${PYTHON} (Debian: apt-get install python3)`
   if (!existsSync(DAEMON)) return `needs ${DAEMON} (npm run build)`
   return undefined
 }
 
 /** Whether the test may go on. If not it has been skipped, or on a build machine it has failed. */
-export const canRunHere = (t: TestContext): boolean => {
-  const reason = obstacle()
+export const canRunHere = (t: TestContext, withLxc = CONTAINERS === 'lxc'): boolean => {
+  const reason = obstacle(withLxc)
   if (reason === undefined) return true
   if (process.env['CI'] === 'true') throw new Error(`a build machine must be able to run this: ${reason}`)
   t.skip(reason)

@@ -2,7 +2,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { before } from 'node:test'
-import { inMountNamespaceOf } from '../../src/kernel/namespace.ts'
+import { openForReading } from '../../src/kernel/files.ts'
+import { inMountNamespaceOf, inNetworkNamespaceOf } from '../../src/kernel/namespace.ts'
 import { closeProcess, openHost } from '../../src/kernel/process.ts'
 import { pid } from './builders.ts'
 import { must } from './descriptors.ts'
@@ -15,7 +16,10 @@ export const opensTheWayHome = (): void => {
     if (!isRoot) return
     const host = must(openHost())
     must(inMountNamespaceOf(host, host.root.borrowed, 'the way home', () => 0))
-    closeProcess(host)
+    // Entering our own from our own needs the way home as well.
+    const own = { ...host, network: { fd: must(openForReading('/proc/self/ns/net')), id: 'own' } }
+    must(inNetworkNamespaceOf(own, 'the way home', () => 0))
+    closeProcess(own)
   })
 }
 
@@ -27,7 +31,8 @@ export interface Sandbox {
 
 const stop = async (child: ChildProcess): Promise<void> => {
   if (child.exitCode !== null || child.signalCode !== null) return
-  const gone = once(child, 'exit')
+  // Later than `exit`: its pipes are closed then too.
+  const gone = once(child, 'close')
   child.kill('SIGKILL')
   await gone
 }
@@ -45,10 +50,20 @@ const ready = async (command: string, args: readonly string[]): Promise<Sandbox>
 /** A plain child of ours, in our namespaces. It ends with its standard input, so never after the test. */
 export const startProcess = (): Promise<Sandbox> => ready('sh', ['-c', 'echo ready; exec cat >/dev/null'])
 
+export interface SandboxOptions {
+  /** A network namespace of its own; absent: the host's. */
+  readonly network?: 'own'
+  /** The network namespace of another one. */
+  readonly joining?: Sandbox
+}
+
 /** `setup` is shell, run in the new namespace before it is ready; a tmpfs is on /tmp by then. */
-export const startSandbox = (setup = ':'): Promise<Sandbox> =>
-  ready('unshare', [
+export const startSandbox = (setup = ':', options: SandboxOptions = {}): Promise<Sandbox> =>
+  ready('nsenter', [
+    ...(options.joining === undefined ? [] : [`--net=/proc/${options.joining.pid}/ns/net`]),
+    'unshare',
     '--mount',
+    ...(options.network === 'own' ? ['--net'] : []),
     'sh',
     '-ec',
     `mount -t tmpfs -o mode=1777 own /tmp; ${setup}; echo ready; exec cat >/dev/null`,

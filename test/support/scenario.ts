@@ -11,7 +11,9 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { type Container, type ContainerOptions, HOST, type Place, startContainer } from './container.ts'
 import { type Daemon, type DaemonOptions, INTERVAL_MS, startDaemon } from './daemon.ts'
+import { grown } from './daemon-descriptors.ts'
 import { eventually } from './eventually.ts'
+import { BeyondLxc } from './lxc-config.ts'
 import { type Kind, type Peer, type Service, type Serving, startPeer } from './peer.ts'
 import { type Entry, type PvCtrl, pvCtrlAt } from './pv-ctrl.ts'
 import { canRunHere } from './requirements.ts'
@@ -19,7 +21,16 @@ import { canRunHere } from './requirements.ts'
 export interface ScenarioOptions extends Omit<DaemonOptions, 'pvCtrl' | 'logFile'> {
   /** `later`: the test calls `ctrl.listen()` itself. */
   readonly pvCtrl?: 'now' | 'later'
+  /** It makes containers with LXC itself, whatever makes the others. */
+  readonly withLxc?: true
   readonly timeoutMs?: number
+  /** What else it needs of the machine: whether the test may go on, else it was skipped. */
+  readonly needs?: (t: TestContext) => boolean
+}
+
+/** A container, or a process of the test's own. Killing it twice does no harm. */
+export interface Mortal {
+  kill(): Promise<void>
 }
 
 export interface World {
@@ -29,32 +40,8 @@ export interface World {
   readonly daemon: Daemon
   readonly container: (name: string, options?: ContainerOptions) => Promise<Container>
   /** Kept with the others, to be killed at the end. */
-  readonly adopt: (container: Container) => Container
+  readonly adopt: <A extends Mortal>(mortal: A) => A
   readonly peer: (place: Place) => Promise<Peer>
-}
-
-/** Descriptors by kind: the numbers of sockets and pipes are never the same. */
-const kindsOf = (descriptors: readonly string[]): Readonly<Record<string, number>> => {
-  const kinds: Record<string, number> = {}
-  for (const each of descriptors) {
-    const kind = each.replace(/:\[\d+\]$/, '')
-    kinds[kind] = (kinds[kind] ?? 0) + 1
-  }
-  return kinds
-}
-
-/**
- * What it may keep: opened once, at its first entry into a namespace, to find its way home (the namespace, its root, its
- * folder); and 16 idle pairs of pipes for the next large transfers.
- */
-const MAY_KEEP: Readonly<Record<string, number>> = { mnt: 1, '/': 1, [process.cwd()]: 1, pipe: 32 }
-
-/** What `now` has more than `before`, by kind. */
-const grown = (before: readonly string[], now: readonly string[]): readonly string[] => {
-  const had = kindsOf(before)
-  return Object.entries(kindsOf(now))
-    .filter(([kind, count]) => count > (had[kind] ?? 0) + (MAY_KEEP[kind] ?? 0))
-    .map(([kind, count]) => `${kind}: ${had[kind] ?? 0} at first, ${count} now`)
 }
 
 /** The least it holds between two reads of the graph, so that no read's own connection is counted. */
@@ -98,11 +85,11 @@ const run = async (
 ): Promise<void> => {
   const scratch = mkdtempSync(join(tmpdir(), 'pvx-e2e-'))
   const ctrl = pvCtrlAt(join(scratch, 'pv-ctrl'))
-  const containers: Container[] = []
+  const mortals: Mortal[] = []
   const peers: Peer[] = []
-  const adopt = (container: Container): Container => {
-    containers.push(container)
-    return container
+  const adopt = <A extends Mortal>(mortal: A): A => {
+    mortals.push(mortal)
+    return mortal
   }
   if (options.pvCtrl !== 'later') await ctrl.listen()
   const daemon = startDaemon({ ...options, pvCtrl: ctrl.path, logFile: join(scratch, 'log') })
@@ -129,13 +116,17 @@ const run = async (
       assert.deepEqual(daemon.oddities(), [])
     }
   } catch (failure) {
+    if (failure instanceof BeyondLxc) {
+      t.skip(failure.message)
+      return
+    }
     t.diagnostic(`the daemon's last words:\n${daemon.lastWords()}`)
     throw failure
   } finally {
     if (daemon.isRunning()) daemon.signal('SIGKILL')
     await daemon.ended()
     await Promise.all(peers.map(peer => peer.kill()))
-    await Promise.all(containers.map(container => container.kill()))
+    await Promise.all(mortals.map(mortal => mortal.kill()))
     await ctrl.stop()
     rmSync(scratch, { recursive: true, force: true })
   }
@@ -148,7 +139,7 @@ export const scenario = (
   options: ScenarioOptions = {},
 ): void => {
   test(name, { timeout: options.timeoutMs ?? 60_000 }, async t => {
-    if (canRunHere(t)) await run(options, t, body)
+    if (canRunHere(t, options.withLxc) && (options.needs?.(t) ?? true)) await run(options, t, body)
   })
 }
 

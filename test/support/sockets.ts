@@ -1,12 +1,15 @@
-/** Providers and clients of a test's own, anywhere: on the host, or through the root of a container. */
+/** Providers and clients of a test's own, anywhere: on the host, or in the root or the network of a container. */
 import { Io } from '../../src/kernel/errno.ts'
-import { type BorrowedFd, OwnedFd } from '../../src/kernel/fd.ts'
-import { openDirectory, pathOf, resolveIn } from '../../src/kernel/files.ts'
-import { openProcess } from '../../src/kernel/process.ts'
+import { OwnedFd } from '../../src/kernel/fd.ts'
+import { pathOf, resolveIn } from '../../src/kernel/files.ts'
+import { inNetworkNamespaceOf } from '../../src/kernel/namespace.ts'
+import { closeProcess, openHost, openProcess, type ProcessHandle } from '../../src/kernel/process.ts'
 import {
   accept,
+  bindAbstract,
   bindHere,
   connectTo,
+  connectToAbstract,
   openSocket,
   receiveCredentials,
   type SocketType,
@@ -16,25 +19,21 @@ import { pid } from './builders.ts'
 import { must } from './descriptors.ts'
 import { until, Wire } from './relay.ts'
 
-/** Run with a root directory: the host's for pid 0, else that of the process. */
-const withRootOf = <A>(at: number, body: (root: BorrowedFd) => A): A => {
-  if (at === 0) {
-    const root = must(openDirectory('/'))
-    try {
-      return body(root.borrowed)
-    } finally {
-      root.close()
-    }
-  }
-  const handle = must(openProcess(pid(at)))
+/** Run with a process held: the host for pid 0. */
+const withProcess = <A>(at: number, body: (handle: ProcessHandle) => A): A => {
+  const handle = must(at === 0 ? openHost() : openProcess(pid(at)))
   try {
-    return body(handle.root.borrowed)
+    return body(handle)
   } finally {
-    handle.pidfd?.close()
-    handle.root.close()
-    handle.mountNamespace?.close()
+    closeProcess(handle)
   }
 }
+
+/** A socket in the network namespace of a process, where abstract names are looked up. */
+const socketAt = (at: number, type: SocketType, address: string): OwnedFd =>
+  withProcess(at, handle =>
+    must(must(inNetworkNamespaceOf(handle, address, () => openSocket(type, address)))),
+  )
 
 /** A listening socket; whoever makes it closes it. */
 export class Server {
@@ -57,6 +56,14 @@ export class Server {
     return wire
   }
 
+  /** The first words of the next client that has any: to be asked for its type may cost a server one that has none. */
+  async hears(): Promise<string> {
+    for (;;) {
+      const { bytes } = await (await this.accept()).next()
+      if (bytes.length > 0) return String(bytes)
+    }
+  }
+
   /** Whether a client waits; it is taken if so. */
   get visited(): boolean {
     const fd = accept(this.#fd.borrowed)
@@ -71,18 +78,23 @@ export class Server {
   }
 }
 
-/** Bind a name, and listen unless it is a dgram socket. */
-export const serverAt = (path: string, type: SocketType = 'stream', at = 0, backlog = 100): Server => {
-  const socket = must(openSocket(type, path))
+const bindAtPath = (socket: OwnedFd, path: string, at: number): void => {
   const slash = path.lastIndexOf('/')
-  const directory = withRootOf(at, root =>
-    must(resolveIn(root, path.slice(0, slash) || '/', 'directory', path)),
+  const directory = withProcess(at, ({ root }) =>
+    must(resolveIn(root.borrowed, path.slice(0, slash) || '/', 'directory', path)),
   )
   const back = process.cwd()
   process.chdir(pathOf(directory.borrowed))
   must(bindHere(socket.borrowed, path.slice(slash + 1), path))
   process.chdir(back)
   directory.close()
+}
+
+/** Bind a path, or an abstract name with an `@`, and listen unless it is a dgram socket. */
+export const serverAt = (path: string, type: SocketType = 'stream', at = 0, backlog = 100): Server => {
+  const socket = socketAt(at, type, path)
+  if (path.startsWith('@')) must(bindAbstract(socket.borrowed, path.slice(1), path))
+  else bindAtPath(socket, path, at)
   if (type === 'seqpacket') receiveCredentials(socket.borrowed)
   if (type !== 'dgram') must(startListening(socket.borrowed, backlog, path))
   return new Server(socket)
@@ -90,10 +102,14 @@ export const serverAt = (path: string, type: SocketType = 'stream', at = 0, back
 
 /** Connect as a client there would; throws where it could not. */
 export const clientAt = (path: string, type: SocketType = 'stream', at = 0): Wire => {
-  const socket = must(openSocket(type, path))
+  const socket = socketAt(at, type, path)
   if (type === 'seqpacket') receiveCredentials(socket.borrowed)
   try {
-    const inode = withRootOf(at, root => must(resolveIn(root, path, 'any', path)))
+    if (path.startsWith('@')) {
+      must(connectToAbstract(socket.borrowed, path.slice(1), path))
+      return new Wire(socket)
+    }
+    const inode = withProcess(at, ({ root }) => must(resolveIn(root.borrowed, path, 'any', path)))
     try {
       must(connectTo(socket.borrowed, inode.borrowed, path))
     } finally {

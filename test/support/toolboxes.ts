@@ -8,6 +8,7 @@ import { createReactor } from '../../src/reactor/reactor.ts'
 import type { Attention, SocketRequest, ToolboxHost } from '../../src/toolbox/contract.ts'
 import { noJournal } from '../../src/toolbox/journal.ts'
 import { createLinuxToolbox } from '../../src/toolbox/linux.ts'
+import type { AtMoment } from '../../src/toolbox/moments.ts'
 import { aLink, type LinkBuilder } from './builders.ts'
 import { must } from './descriptors.ts'
 import { fakeLog } from './fakes.ts'
@@ -32,6 +33,7 @@ export const requestOf = (link: LinkBuilder, kind: SocketRequest['kind'] = 'stre
 export const withLinuxToolbox = async (
   limits: Partial<Limits>,
   test: (bench: ToolboxBench) => Promise<void>,
+  atMoment?: AtMoment,
 ): Promise<void> => {
   const folder = mkdtempSync(join(tmpdir(), 'pvx-toolbox-'))
   const faults: unknown[] = []
@@ -43,6 +45,7 @@ export const withLinuxToolbox = async (
     journal: noJournal(),
     log,
     logFor: () => log,
+    ...(atMoment === undefined ? {} : { atMoment }),
   })
   const attention: Attention[] = []
   host.onAttention(why => attention.push(why))

@@ -9,12 +9,15 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
+import { setImmediate as immediate } from 'node:timers/promises'
 import fc from 'fast-check'
+import { creatingAs } from '../../src/kernel/namespace.ts'
 import { openJournal } from '../../src/toolbox/journal.ts'
 import {
   type Announcement,
@@ -119,6 +122,20 @@ describe('the file of a journal', () => {
     journal.close()
   })
 
+  for (const name of ['journal', 'journal.next']) {
+    test(`a symlink at ${name} leads to no other file, and is said`, t => {
+      const folder = folderFor(t)
+      const other = join(folder, 'other')
+      symlinkSync(other, join(folder, name))
+      const log = fakeLog()
+      const journal = openJournal(join(folder, 'journal'), log)
+      journal.announce(announcement())
+      journal.close()
+      assert.equal(existsSync(other), false)
+      assert.equal(log.lines.length, 1)
+    })
+  }
+
   test('it goes when nothing is in it', t => {
     const path = join(folderFor(t), 'journal')
     const journal = openJournal(path, fakeLog())
@@ -141,21 +158,26 @@ describe('the file of a journal', () => {
     assert.equal(openJournal(path, fakeLog()).left.length, 1)
   })
 
-  test('a lock outlives the rewriting of the file', t => {
+  test('a lock outlives the rewriting of the file', async t => {
     const path = join(folderFor(t), 'journal')
     const first = openJournal(path, fakeLog())
     for (let i = 0; i < 2000; i += 1) first.gone(first.announce(announcement()))
+    await immediate()
     const second = openJournal(path, fakeLog())
     second.announce(announcement())
     assert.doesNotMatch(readFileSync(path, 'utf8'), /"id":1,/)
     first.close()
   })
 
-  test('coming and going for years does not make it grow', t => {
+  test('coming and going for years does not make it grow', async t => {
     const path = join(folderFor(t), 'journal')
     const journal = openJournal(path, fakeLog())
     const kept = journal.announce(announcement('/run/kept.sock'))
-    for (let i = 0; i < 5000; i += 1) journal.gone(journal.announce(announcement()))
+    for (let i = 0; i < 5000; i += 1) {
+      journal.gone(journal.announce(announcement()))
+      if (i % 100 === 0) await immediate()
+    }
+    await immediate()
     assert.ok(statSync(path).size < 128 * 1024, `${statSync(path).size} bytes`)
     journal.close()
     const again = openJournal(path, fakeLog())
@@ -190,6 +212,21 @@ describe('the file of a journal', () => {
     journal.gone(journal.announce(announcement()))
     journal.close()
     assert.equal(log.lines.length, 1)
+  })
+
+  test("it stays root's own when it is rewritten while files are made for another user", async t => {
+    if (!needsRoot(t)) return
+    const path = join(folderFor(t), 'journal')
+    const journal = openJournal(path, fakeLog())
+    creatingAs({ uid: 100_000, gid: 100_000 }, () => {
+      for (let i = 0; i < 1000; i += 1) journal.gone(journal.announce(announcement()))
+    })
+    const before = statSync(path).ino
+    await immediate()
+    const { uid, ino } = statSync(path)
+    assert.notEqual(ino, before, 'it was rewritten')
+    assert.equal(uid, 0)
+    journal.close()
   })
 
   test('a full file system is said once, and made up for when there is room again', t => {

@@ -13,7 +13,7 @@ import { createReactor } from '../../src/reactor/reactor.ts'
 import type { ToolboxHost } from '../../src/toolbox/contract.ts'
 import { type Journal, openJournal } from '../../src/toolbox/journal.ts'
 import { createLinuxToolbox } from '../../src/toolbox/linux.ts'
-import { aLink, type LinkBuilder } from '../support/builders.ts'
+import { aLink, type LinkBuilder, pid } from '../support/builders.ts'
 import { must } from '../support/descriptors.ts'
 import { fakeLog } from '../support/fakes.ts'
 import { needsRoot } from '../support/privileges.ts'
@@ -179,6 +179,32 @@ describe('after a kill', () => {
       host.sweep(() => [])
       assert.deepEqual(readdirSync(stage.folder), [])
       host.close()
+    })
+  })
+
+  test('of sockets that stood at one path one after the other none stays written down', async t => {
+    await withStage(t, async stage => {
+      const { journal, host: first } = stage.open()
+      // Killed between the name of the new one and striking out the old one, more than once.
+      for (const inode of ['1', '2', '3']) {
+        const { consumer } = stage.link.build()
+        const place = {
+          consumer,
+          pid: pid(0),
+          started: '0',
+          path: stage.target,
+          private: `.pvx-0000000${inode}`,
+        }
+        journal.made(journal.announce({ ...place, kind: 'socket' }), { device: '0:1', inode, born: '0.0' })
+      }
+      first.close()
+      const { host, journal: second } = stage.open()
+      assert.equal(second.left.length, 3)
+      host.sweep(() => [stage.link.build()])
+      host.close()
+      const { host: last, journal: after } = stage.open()
+      assert.deepEqual(after.left, [])
+      last.close()
     })
   })
 

@@ -1,7 +1,7 @@
 /** Planting in, and reaching into, a mount namespace that is not ours. */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import type { LinkBuilder } from '../support/builders.ts'
@@ -102,6 +102,74 @@ elsewhere(
     await bench.host.toolboxFor(link.build()).withdraw(first)()
     const second = must(await inject(bench, link))
     assert.deepEqual(second.planted.directoriesMade, [OWN])
+  },
+)
+
+elsewhere(
+  'directories are made, and removed, on an overlay that cannot rename them',
+  // Nothing on a ramfs has extended attributes, which is where an overlay would note that a directory has moved.
+  `mkdir -p /tmp/lower/opt /tmp/upper ${OWN}; mount -t ramfs upper /tmp/upper; mkdir /tmp/upper/delta /tmp/upper/work
+  mount -t overlay -o lowerdir=/tmp/lower,upperdir=/tmp/upper/delta,workdir=/tmp/upper/work own ${OWN}`,
+  async (bench, sandbox) => {
+    const link = bench.link.running(sandbox.pid).at(`${OWN}/opt/made/by us/api.sock`)
+    const mediation = must(await inject(bench, link))
+    assert.deepEqual(mediation.planted.directoriesMade, [`${OWN}/opt/made`, `${OWN}/opt/made/by us`])
+    assert.equal(bench.host.observe([mediation.id], true).size, 0)
+    await bench.host.toolboxFor(link.build()).withdraw(mediation)()
+    assert.deepEqual(readdirSync(`/proc/${sandbox.pid}/root${OWN}/opt`), [])
+  },
+)
+
+/** Ready while it has the root it was born with, which it sees as /old from the one it moves into when told to. */
+const MOVES = `mkdir -p /tmp/root/usr /tmp/root/tmp /tmp/root/old; cp -P /bin /sbin /lib* /tmp/root
+  mount --rbind /usr /tmp/root/usr; mount --bind /tmp /tmp/root/old; echo ready
+  until [ -e /tmp/go ]; do sleep 0.02; done; exec chroot /tmp/root cat`
+
+const move = async ({ host }: ToolboxBench, { pid }: Sandbox): Promise<void> => {
+  writeFileSync(`/proc/${pid}/root/tmp/go`, '')
+  await until('it has moved', () => readlinkSync(`/proc/${pid}/root`) === '/tmp/root')
+  host.follow(new Set([pid]))
+  host.observe([], false)
+}
+
+elsewhere(
+  'a consumer that was named before it had its root gets its socket there, and keeps no other',
+  MOVES,
+  async (bench, sandbox) => {
+    const { host } = bench
+    const link = bench.link.running(sandbox.pid).at('/tmp/pvx/api.sock')
+    const server = serverAt(bench.link.build().socket)
+    host.follow(new Set([sandbox.pid]))
+    const early = must(await inject(bench, link))
+    assert.equal(host.observe([early.id], true).size, 0)
+
+    await move(bench, sandbox)
+    assert.equal(host.observe([early.id], false).get(early.id), 'target-lost')
+    const now = must(await host.toolboxFor(link.build()).injectSocket(requestOf(link, 'detected'), early)())
+    assert.equal(host.observe([now.id], true).size, 0)
+    const client = clientAt('/tmp/pvx/api.sock', 'stream', sandbox.pid)
+    client.send('from inside')
+    assert.equal(String(await (await server.accept()).take(11)), 'from inside')
+    assert.ok(!existsSync(`/proc/${sandbox.pid}/root/old/pvx`))
+    client.close()
+    server.close()
+  },
+)
+
+elsewhere(
+  'a provider that was named before it had its root is reached there',
+  MOVES,
+  async (bench, sandbox) => {
+    const link = bench.link.from('net', sandbox.pid).socket('/tmp/provider.sock')
+    bench.host.follow(new Set([sandbox.pid]))
+    must(await inject(bench, link))
+    const client = clientAt(link.build().target)
+    client.send('patience')
+    await move(bench, sandbox)
+    const server = serverAt('/tmp/provider.sock', 'stream', sandbox.pid)
+    assert.equal(String(await (await server.accept()).take(8)), 'patience')
+    client.close()
+    server.close()
   },
 )
 

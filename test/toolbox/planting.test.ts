@@ -227,12 +227,6 @@ planting('a target whose link is about to leave can be taken over', async bench 
   server.close()
 })
 
-planting('an abstract target, or provider, is refused by name', async bench => {
-  for (const link of [bench.link.at('@abstract'), bench.link.socket('@abstract')]) {
-    assert.equal(failureOf(await inject(bench, link))._tag, 'AddressInvalid')
-  }
-})
-
 planting('a consumer that does not run is not the host', async bench => {
   assert.deepEqual(failureOf(await inject(bench, bench.link.running(null))), {
     _tag: 'PeerNotRunning',

@@ -9,6 +9,7 @@ import { createReactor } from '../../src/reactor/reactor.ts'
 import { type Containers, createContainers } from '../../src/toolbox/containers.ts'
 import type { SocketRequest } from '../../src/toolbox/contract.ts'
 import { ProviderDialer } from '../../src/toolbox/provider.ts'
+import { createProviderSockets } from '../../src/toolbox/provider-socket.ts'
 import type { LinkBuilder } from '../support/builders.ts'
 import { pid } from '../support/builders.ts'
 import { type ManualClock, manualClock } from '../support/clock.ts'
@@ -313,6 +314,7 @@ const withDialer = (limits: Partial<Limits>, body: (dialling: Dialling) => void)
     onExit: nothing,
     onMountsChanged: nothing,
     onNoContainer: nothing,
+    onReused: nothing,
   })
   const tried: number[] = []
   const acquire: Containers['acquire'] = of => {
@@ -323,7 +325,7 @@ const withDialer = (limits: Partial<Limits>, body: (dialling: Dialling) => void)
   const dialer = new ProviderDialer(
     { pid: pid(0), socket: '/run/no/such/provider.sock' },
     {
-      containers: { ...real, acquire },
+      sockets: createProviderSockets({ containers: { ...real, acquire }, at: nothing }),
       clock,
       log,
       limits: { ...DEFAULT_LIMITS, ...limits },

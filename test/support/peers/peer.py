@@ -36,11 +36,13 @@ def operation(function):
     return function
 
 
-# ------------------------------------------------------------------ sockets by path
+# ------------------------------------------------------------------ sockets by path, or by an abstract name (`@name`)
 
 
 def short_path(path, of_file):
     """A spelling below the 108 bytes of sun_path, for paths of any length; the descriptor keeps it valid."""
+    if path.startswith('@'):
+        return '\0' + path[1:], None
     if len(path) < 100:
         return path, None
     if of_file:
@@ -61,7 +63,9 @@ def adopt(name, sock):
 
 @operation
 def listen(name, path, kind='stream', backlog=1024, replace=False):
-    os.makedirs(os.path.dirname(path), exist_ok=True)
+    abstract = path.startswith('@')
+    if not abstract:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
     if replace and os.path.lexists(path):
         os.unlink(path)
     sock = socket.socket(socket.AF_UNIX, KINDS[kind])
@@ -71,7 +75,8 @@ def listen(name, path, kind='stream', backlog=1024, replace=False):
     finally:
         if held is not None:
             os.close(held)
-    os.chmod(path, 0o666)
+    if not abstract:
+        os.chmod(path, 0o666)
     if kind != 'dgram':
         sock.listen(backlog)
     sockets[name] = sock
@@ -108,11 +113,18 @@ def hung_up(sock):
     return bool(poll.poll(0))
 
 
+def was_only_asked(sock):
+    """A connection that ended without a word, where asking for the type makes one: SEQPACKET, and abstract names."""
+    if sock.type != socket.SOCK_SEQPACKET and not sock.getsockname()[:1] == b'\0':
+        return False
+    return hung_up(sock) and not sock.recv(1, socket.MSG_PEEK)
+
+
 @operation
 def accept(listener, name):
-    """The next connection that is still there: to ask a SEQPACKET service for its type costs it an empty one."""
+    """The next connection that is still there: to ask a service for its type may cost it an empty one."""
     sock, _ = sockets[listener].accept()
-    while sock.type == socket.SOCK_SEQPACKET and hung_up(sock):
+    while was_only_asked(sock):
         sock.close()
         sock, _ = sockets[listener].accept()
     adopt(name, sock)
@@ -178,6 +190,27 @@ def make_socketpair(one, other):
     left, right = socket.socketpair()
     sockets[one] = left
     files[other] = right.detach()
+    return {}
+
+
+@operation
+def make_lingering(name, seconds):
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    listener.bind(('127.0.0.1', 0))
+    listener.listen()
+    ours = socket.create_connection(listener.getsockname())
+    theirs, _ = listener.accept()
+    listener.close()
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, seconds))
+    ours.setblocking(False)
+    try:
+        while True:
+            ours.send(b'x' * 65536)
+    except BlockingIOError:
+        pass
+    files[name] = ours.detach()
+    sockets[name + '.end'] = theirs
     return {}
 
 
@@ -620,6 +653,11 @@ def served_by(listener):
 
 
 @operation
+def ready():
+    return {}
+
+
+@operation
 def open_descriptors():
     return {'count': len(os.listdir('/proc/self/fd'))}
 
@@ -647,4 +685,5 @@ def main():
     os._exit(0)
 
 
-main()
+if __name__ == '__main__':
+    main()

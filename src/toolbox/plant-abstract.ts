@@ -1,0 +1,66 @@
+/**
+ * Planting a listening socket under an abstract name in a container's network namespace (unix(7)).
+ * There is no file: nobody can delete it, and it is gone with its listener, even if the daemon is killed. Nor has it a
+ * mode: everything in that network namespace can connect.
+ */
+import { E } from '../fp.ts'
+import type { OwnedFd } from '../kernel/fd.ts'
+import { inNetworkNamespaceOf } from '../kernel/namespace.ts'
+import { bindAbstract, openSocket, receiveCredentials, startListening } from '../kernel/socket.ts'
+import type { InjectError, SyscallError } from '../model/errors.ts'
+import type { Container } from './containers.ts'
+import type { SocketKind } from './contract.ts'
+import { type Plant, type PlantRequest, refused } from './plant.ts'
+
+/** Sockets of different types do not share their names, so the type is part of the place. */
+export const abstractPlace = ({ handle }: Container, kind: SocketKind, target: string): string =>
+  `net ${handle.network?.id ?? 'host'}/${kind}${target}`
+
+/** A socket with the name, made where names are looked up. */
+const openBound = ({ target, kind, subject }: PlantRequest): E.Either<SyscallError, OwnedFd> => {
+  const socket = openSocket(kind, subject)
+  if (E.isLeft(socket)) return socket
+  const bound = bindAbstract(socket.right.borrowed, target.slice(1), subject)
+  if (E.isRight(bound)) return socket
+  socket.right.close()
+  return bound
+}
+
+const openListening = (request: PlantRequest): E.Either<SyscallError, OwnedFd> => {
+  const { container, kind, backlog, subject, at } = request
+  const entered = inNetworkNamespaceOf(container.handle, subject, () => openBound(request))
+  if (E.isLeft(entered)) return entered
+  const socket = entered.right
+  if (E.isLeft(socket)) return socket
+  at('bound')
+  // On the listener, so that what is sent before the accept carries credentials too.
+  if (kind === 'seqpacket') receiveCredentials(socket.right.borrowed)
+  const listening = startListening(socket.right.borrowed, backlog, subject)
+  if (E.isRight(listening)) {
+    at('listening')
+    return socket
+  }
+  socket.right.close()
+  return listening
+}
+
+/** Plant a socket. The listener in the result is the caller's; on a Left nothing is left behind. */
+export const plantAbstract = (request: PlantRequest): E.Either<InjectError, Plant> => {
+  const { container, target, kind } = request
+  const place = abstractPlace(container, kind, target)
+  const socket = openListening(request)
+  if (E.isLeft(socket)) {
+    const taken = socket.left.errno === 'EADDRINUSE' && request.ours(place) === 'not-ours'
+    // Another link of ours that has it may leave: waiting helps.
+    return E.left(
+      taken ? { _tag: 'TargetOccupied', target, by: 'live socket' } : refused(target, socket.left),
+    )
+  }
+  return E.right({
+    planted: { target, kind, device: '', inode: '', directoriesMade: [] },
+    listener: socket.right,
+    place,
+    isStillOurs: () => true,
+    unplant: () => [],
+  })
+}
