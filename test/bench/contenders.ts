@@ -18,6 +18,7 @@ export interface Contender {
 
 const DIRECT = 'direct'
 export const SOCAT = 'socat'
+export const LIBEVENT = 'libevent proxy'
 
 const PATIENCE_MS = 10_000
 /** As much as the kernel queues on a socket; its default of 8 KiB would be unfair. */
@@ -45,17 +46,14 @@ export const linked = async (
   return { name: daemon.name, role: daemon.role, target, stop: running.stop }
 }
 
-export const socat = async (scratch: string, provider: string): Promise<Contender> => {
-  const target = join(scratch, 'socat.sock')
-  const child = spawn(
-    'setpriv',
-    [
-      ...['--pdeathsig', 'KILL', '--', 'socat', '-b', `${SOCAT_BUFFER_BYTES}`, '-t', '10'],
-      `UNIX-LISTEN:${target},fork,backlog=4096`,
-      `UNIX-CONNECT:${provider}`,
-    ],
-    { stdio: 'ignore' },
-  )
+/** A proxy that reads no graph: one program for one target. */
+const standing = async (
+  name: string,
+  role: Role,
+  target: string,
+  command: readonly string[],
+): Promise<Contender> => {
+  const child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', ...command], { stdio: 'ignore' })
   const stop = async (): Promise<void> => {
     child.kill()
     await untilEnded(child)
@@ -66,5 +64,20 @@ export const socat = async (scratch: string, provider: string): Promise<Contende
     await stop()
     throw error
   }
-  return { name: SOCAT, role: 'tool', target, stop }
+  return { name, role, target, stop }
+}
+
+export const socat = (scratch: string, provider: string): Promise<Contender> => {
+  const target = join(scratch, 'socat.sock')
+  return standing(SOCAT, 'tool', target, [
+    ...['socat', '-b', `${SOCAT_BUFFER_BYTES}`, '-t', '10'],
+    `UNIX-LISTEN:${target},fork,backlog=4096`,
+    `UNIX-CONNECT:${provider}`,
+  ])
+}
+
+/** `program` is libevent-proxy.c, compiled. */
+export const libevent = (program: string, scratch: string, provider: string): Promise<Contender> => {
+  const target = join(scratch, 'libevent.sock')
+  return standing(LIBEVENT, 'peer', target, [program, target, provider])
 }

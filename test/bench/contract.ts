@@ -7,8 +7,8 @@ import type { Generator, Window } from './generator.ts'
 import type { GraphDaemon } from './graph-daemon.ts'
 
 /**
- * `reference`: what the others are held against. `tool`: another way to do the same. `peer`: a daemon that was given on
- * the command line. Only the reference and `ours` decide whether the benchmark ends well.
+ * `reference`: what the others are held against. `peer`: a proxy of the usual design, or a daemon that was given on the
+ * command line. `tool`: another way to do the same. Only the reference and `ours` decide whether the benchmark ends well.
  */
 export type Role = 'reference' | 'ours' | 'tool' | 'peer'
 
@@ -72,8 +72,10 @@ export interface Settings {
 /** What a measure is given. */
 export interface Bench {
   readonly settings: Settings
-  /** A folder of this run's own; short enough for sockets in it. */
+  /** A folder of this run's own. */
   readonly scratch: string
+  /** A path in it that nobody has used yet, short enough for a socket: what a peer left behind must not be taken for new. */
+  readonly newPath: () => string
   readonly generator: Generator
   /** The socket of the one provider, on the host. */
   readonly provider: string

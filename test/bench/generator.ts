@@ -1,12 +1,12 @@
 /**
- * The load, whichever program makes it: `load.c` where there is a C compiler, else `load.ts`. Compiles it, starts it and
- * reads its answers. Promises that whatever a result counts has arrived whole: lost or garbled bytes are an error.
+ * The load, whichever program makes it: `load.c` where there is a C compiler, else `load.ts`. Starts it and reads its
+ * answers. Promises that whatever a result counts has arrived whole: lost or garbled bytes are an error.
  */
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, renameSync, statSync } from 'node:fs'
 import { promisify } from 'node:util'
 import { untilEnded } from '../support/container.ts'
+import { compiled, compilerVersion } from './compile.ts'
 
 /** What is measured is `forMs`, after `warmMs` of the same. */
 export interface Window {
@@ -54,31 +54,11 @@ export interface Provider {
   readonly stop: () => Promise<void>
 }
 
-const SOURCE = 'test/bench/load.c'
-const FOLDER = 'build/bench'
-const COMPILED = `${FOLDER}/load`
 const IN_NODE = 'build/test/bench/load.js'
-const FLAGS = ['-O2', '-Wall', '-Wextra', '-pthread']
 /** Longer than the load itself waits for anything, so that it says what it waited for. */
 const PATIENCE_MS = 30_000
 
 const run = promisify(execFile)
-
-const changedAt = (path: string): number => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0
-
-/** Compile it if need be. The compiler in words, or `undefined` if there is none. */
-const compile = async (): Promise<string | undefined> => {
-  const version = await run('cc', ['--version']).then(
-    ({ stdout }) => stdout.split('\n')[0],
-    () => undefined,
-  )
-  if (version === undefined || changedAt(COMPILED) > changedAt(SOURCE)) return version
-  mkdirSync(FOLDER, { recursive: true })
-  const own = `${COMPILED}.${process.pid}`
-  await run('cc', [...FLAGS, '-o', own, SOURCE])
-  renameSync(own, COMPILED)
-  return version
-}
 
 type Counts = Readonly<Record<string, number>>
 
@@ -172,8 +152,8 @@ export const nodeGenerator = (): Generator =>
 
 /** `undefined` where there is no compiler. */
 export const compiledGenerator = async (): Promise<Generator | undefined> => {
-  const compiler = await compile()
-  return compiler === undefined ? undefined : generatorOf([COMPILED], `C, ${compiler}`, true)
+  const compiler = await compilerVersion()
+  return compiler === undefined ? undefined : generatorOf([await compiled('load')], `C, ${compiler}`, true)
 }
 
 export const openGenerator = async (): Promise<Generator> => (await compiledGenerator()) ?? nodeGenerator()

@@ -22,9 +22,9 @@ export const hostEntry = (name: string, provider: string, target: string): Entry
   target,
 })
 
-/** `prefix` is a path; a number and a suffix follow it. */
+/** `prefix` is a path; a number follows it. */
 export const onTheHost = (prefix: string, provider: string, count: number): Graph => {
-  const targets = Array.from({ length: count }, (_, i) => `${prefix}-${i}.sock`)
+  const targets = Array.from({ length: count }, (_, i) => `${prefix}-${i}`)
   return { entries: targets.map((target, i) => hostEntry(`link-${i}`, provider, target)), targets }
 }
 

@@ -9,7 +9,8 @@ import { join } from 'node:path'
 import { E } from '../../src/fp.ts'
 import { DAEMON, isInstalled } from '../support/requirements.ts'
 import { decodeOptions, type Options, USAGE } from './arguments.ts'
-import { type Contender, direct, linked, SOCAT, socat } from './contenders.ts'
+import { compiled } from './compile.ts'
+import { type Contender, direct, LIBEVENT, libevent, linked, SOCAT, socat } from './contenders.ts'
 import type { Bench, Measure, Role } from './contract.ts'
 import { openGenerator } from './generator.ts'
 import { type GraphDaemon, ours, peer } from './graph-daemon.ts'
@@ -64,6 +65,14 @@ class Undo {
   }
 }
 
+const namer = (folder: string): (() => string) => {
+  let count = 0
+  return () => {
+    count += 1
+    return join(folder, `t${count}`)
+  }
+}
+
 /** Those that take part, and why others do not. */
 interface Field {
   readonly contenders: Contender[]
@@ -93,6 +102,8 @@ const startEverybody = async (
     const start = () => linked(daemon, scratch, provider, position)
     if (await bringUp(daemon.name, daemon.role, start)) field.daemons.push(daemon)
   }
+  const proxy = await compiled('libevent-proxy', 'event_core').catch(() => undefined)
+  if (proxy !== undefined) await bringUp(LIBEVENT, 'peer', () => libevent(proxy, scratch, provider))
   if (isInstalled(SOCAT)) await bringUp(SOCAT, 'tool', () => socat(scratch, provider))
   return field
 }
@@ -147,6 +158,7 @@ const run = async (options: Options, undo: Undo): Promise<Report> => {
   const bench: Bench = {
     settings,
     scratch,
+    newPath: namer(scratch),
     generator,
     provider,
     contenders: [...field.contenders],

@@ -156,19 +156,28 @@ describe('the table', () => {
         name: 'm',
         title: 'a measure',
         rounds: 3,
-        figures: [reportOf(figure({ ratioTo: 'reference', bound: 'at least', value: 0.6 }), [DIRECT, OURS])],
+        figures: [
+          reportOf(figure({ ratioTo: 'reference', bound: 'at least', value: 0.6 }), [
+            DIRECT,
+            OURS,
+            ['socat', 'tool', [1, 2, 1]],
+          ]),
+        ],
       },
     ],
     problems: [problem('peer')],
   }
 
-  test('has a line for each contender, with its ratio', () => {
-    const lines = renderReport(report).split('\n')
-    assert.ok(lines.includes('    direct         5.00  4.00 - 6.00'))
-    assert.ok(
-      lines.includes('    pv-xconnect    3.00  2.00 - 4.00  0.50 of direct (0.50 - 0.80)'),
-      lines.join('\n'),
-    )
+  test('has a line for each contender, with its ratio to the reference, and that of ours to it', () => {
+    const text = renderReport(report)
+    for (const line of [
+      '                 median    min - max  of direct           ours of it',
+      '    direct         5.00  4.00 - 6.00',
+      '    pv-xconnect    3.00  2.00 - 4.00  0.50 (0.50 - 0.80)',
+      '    socat          1.00  1.00 - 2.00  0.25 (0.17 - 0.40)  2.00 (2.00 - 3.00)',
+    ]) {
+      assert.ok(text.split('\n').includes(line), text)
+    }
   })
 
   test('says of each bar whether it was met, and counts them', () => {
@@ -182,12 +191,13 @@ describe('the table', () => {
   })
 
   test('shows three digits that count', () => {
-    assert.deepEqual([0, 0.123, 1.234, 12.34, 123.4, 1234.5, Number.NaN].map(shown), [
+    assert.deepEqual([0, 0.123, 1.234, 12.34, 123.4, 999.6, 1234.5, Number.NaN].map(shown), [
       '0',
       '0.12',
       '1.23',
       '12.3',
       '123',
+      '1,000',
       '1,235',
       '-',
     ])

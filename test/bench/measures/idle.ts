@@ -1,5 +1,4 @@
 /** What a daemon costs that has nothing to do but look whether there is something to do. */
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Measure, NOTHING_TO_CLOSE } from '../contract.ts'
 import { startUp } from '../graph-daemon.ts'
@@ -17,7 +16,7 @@ export const idle: Measure = {
   title: '100 links without traffic, graph read at the default interval',
   needsContenders: false,
   rounds: () => 1,
-  open: async ({ daemons, scratch, provider, settings }) => ({
+  open: async ({ daemons, newPath, provider, settings }) => ({
     trials: [
       {
         figures: [
@@ -33,7 +32,7 @@ export const idle: Measure = {
           contender: daemon.name,
           role: daemon.role,
           sample: async () => {
-            const { entries, targets } = onTheHost(join(scratch, `idle-${daemon.role}`), provider, LINKS)
+            const { entries, targets } = onTheHost(newPath(), provider, LINKS)
             const running = await startUp(() => daemon.start(entries), areThere(targets))
             try {
               const { settleMs, forMs } = times(settings.quick)

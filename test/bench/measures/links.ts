@@ -1,5 +1,4 @@
 /** How long 1,000 links take to be there, and to be gone: all on the host, and in real containers. */
-import { join } from 'node:path'
 import { type Container, startContainer } from '../../support/container.ts'
 import type { Bench, Lane, Measure, Trial } from '../contract.ts'
 import type { GraphDaemon } from '../graph-daemon.ts'
@@ -27,12 +26,7 @@ const sample = async (daemon: GraphDaemon, { entries, targets }: Graph) => {
   }
 }
 
-const trialOf = (
-  where: string,
-  words: string,
-  { daemons }: Bench,
-  graphFor: (daemon: GraphDaemon) => Graph,
-): Trial => ({
+const trialOf = (where: string, words: string, { daemons }: Bench, graphFor: () => Graph): Trial => ({
   figures: [
     {
       key: `there-${where}`,
@@ -49,17 +43,16 @@ const trialOf = (
       bars: [],
     },
   ],
-  lanes: daemons.map((daemon): Lane => {
-    const graph = graphFor(daemon)
-    return {
+  lanes: daemons.map(
+    (daemon): Lane => ({
       contender: daemon.name,
       role: daemon.role,
       sample: async () => {
-        const { there, gone } = await sample(daemon, graph)
+        const { there, gone } = await sample(daemon, graphFor())
         return { [`there-${where}`]: there, [`gone-${where}`]: gone }
       },
-    }
-  }),
+    }),
+  ),
 })
 
 export const links: Measure = {
@@ -85,9 +78,7 @@ export const links: Measure = {
         trialOf('containers', '100 in each of 10 containers', bench, () =>
           inContainers(containers, bench.provider, LINKS / CONTAINERS),
         ),
-        trialOf('host', 'on the host', bench, daemon =>
-          onTheHost(join(bench.scratch, `links-${daemon.role}`), bench.provider, LINKS),
-        ),
+        trialOf('host', 'on the host', bench, () => onTheHost(bench.newPath(), bench.provider, LINKS)),
       ],
       close,
     }

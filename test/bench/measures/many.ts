@@ -57,7 +57,7 @@ export const many: Measure = {
   name: 'many',
   title: 'many connections at once, together',
   needsContenders: true,
-  rounds: settings => settings.rounds,
+  rounds: settings => Math.min(settings.rounds, 3),
   open: async ({ contenders, generator, settings }) => {
     // Six trials: half the time is enough for what only shows how a figure grows.
     const window = { ...settings.window, forMs: Math.ceil(settings.window.forMs / 2) }

@@ -1,6 +1,5 @@
 /** Memory of a daemon's own: with nothing to do, with many links and connections, and after it has moved much. */
 import type { Socket } from 'node:net'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Bench, Figure, Measure, Sample } from '../contract.ts'
 import { NOTHING_TO_CLOSE } from '../contract.ts'
@@ -35,7 +34,7 @@ const FIGURES: readonly Figure[] = [
 ]
 
 const sample = async (daemon: GraphDaemon, bench: Bench): Promise<Sample> => {
-  const { entries, targets } = onTheHost(join(bench.scratch, `memory-${daemon.role}`), bench.provider, LINKS)
+  const { entries, targets } = onTheHost(bench.newPath(), bench.provider, LINKS)
   const running = await startUp(
     () => daemon.start([]),
     // Asked again: the first answer has been dealt with.

@@ -2,7 +2,6 @@
  * What a pass over links that need nothing costs: time on a core, all threads included, while the graph is read as often
  * as it may be. A daemon without passes does nothing, so nothing is taken off: what threads of Node's do is for the passes.
  */
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Bench, Measure } from '../contract.ts'
 import { NOTHING_TO_CLOSE } from '../contract.ts'
@@ -20,7 +19,7 @@ const times = (quick: boolean) => (quick ? { settleMs: 200, forMs: 500 } : { set
 /** Milliseconds on a core a pass. */
 const costOfAPass = async (daemon: GraphDaemon, bench: Bench, count: number): Promise<number> => {
   const { settleMs, forMs } = times(bench.settings.quick)
-  const { entries, targets } = onTheHost(join(bench.scratch, 'pass'), bench.provider, count)
+  const { entries, targets } = onTheHost(bench.newPath(), bench.provider, count)
   const there = areThere(targets)
   const running = await startUp(
     () => daemon.start(entries, INTERVAL_MS),
@@ -42,7 +41,7 @@ export const pass: Measure = {
   name: 'pass',
   title: 'one pass in which nothing has changed',
   needsContenders: false,
-  rounds: settings => Math.min(settings.rounds, 3),
+  rounds: settings => Math.min(settings.rounds, 2),
   open: async bench => ({
     trials: [
       {

@@ -1,7 +1,6 @@
 /** From the spawn of the process to a target that can be connected to, against a Node that has nothing to do. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { join } from 'node:path'
 import { type Bench, type Lane, type Measure, NOTHING_TO_CLOSE } from '../contract.ts'
 import type { GraphDaemon } from '../graph-daemon.ts'
 import { hostEntry } from '../graph-entries.ts'
@@ -26,14 +25,12 @@ const bareNode: Lane = {
   },
 }
 
-const laneOf = (daemon: GraphDaemon, { scratch, provider }: Bench): Lane => {
-  let started = 0
+const laneOf = (daemon: GraphDaemon, { newPath, provider }: Bench): Lane => {
   return {
     contender: daemon.name,
     role: daemon.role,
     sample: async () => {
-      started += 1
-      const target = join(scratch, `start-${daemon.role}-${started}.sock`)
+      const target = newPath()
       const running = await daemon.start([hostEntry('start', provider, target)])
       try {
         const isUp = async (): Promise<boolean> => exists(target) && (await isConnectable(target))
