@@ -4,24 +4,14 @@
  * So all that could wait is closed on other threads, a few at a time; whoever lets a container cause that counts it until it
  * is done. Pipes and files in memory never wait and are closed here.
  */
-import {
-  AT_EMPTY_PATH,
-  AT_STATX_DONT_SYNC,
-  S_IFIFO,
-  S_IFMT,
-  S_IFREG,
-  SHUT_RD,
-  SHUT_RDWR,
-  STATX_BASIC_STATS,
-  SYS,
-} from './constants.ts'
+import { E } from '../fp.ts'
+import { SHUT_RD, SHUT_RDWR, SYS } from './constants.ts'
 import { c, closeOnAnotherThread } from './declarations.ts'
 import { Io } from './errno.ts'
 import { type BorrowedFd, closeRaw, noteClosed, OwnedFd } from './fd.ts'
-import { NativeBlock } from './memory.ts'
+import { statusOf } from './files.ts'
 import { peekAside, receiveAside, received } from './message.ts'
 import { accept } from './socket.ts'
-import { STATX } from './structs.ts'
 
 /** libuv has four threads for all that must not hold up the loop: two are left to the others. */
 const THREADS = 2
@@ -33,7 +23,6 @@ export interface ClosingCount {
 
 const NOBODY: ClosingCount = { add: () => undefined }
 
-const status = new NativeBlock(STATX.size)
 const waiting: (() => void)[] = []
 let running = 0
 
@@ -58,32 +47,23 @@ const closeElsewhere = (fd: number, done: () => void): void => {
   run()
 }
 
-/** `undefined` where the kernel does not say. */
-const statusOf = (fd: number): { readonly kind: number; readonly device: string } | undefined => {
-  const flags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC
-  if (c.statx(SYS.statx, fd, '', flags, STATX_BASIC_STATS, status.address) < 0) return undefined
-  const { data } = status
-  return {
-    kind: data.getUint16(STATX.mode, true) & S_IFMT,
-    device: `${data.getUint32(STATX.devMajor, true)}:${data.getUint32(STATX.devMinor, true)}`,
-  }
-}
-
 let memory: string | undefined
 
 /** The device that files in memory are on (memfd_create(2)): the kernel's own, so no container has another's file there. */
 const memoryDevice = (): string => {
   if (memory !== undefined) return memory
   const fd = c.memfdCreate(SYS.memfd_create, 'probe', 0)
-  memory = statusOf(fd)?.device ?? ''
+  const found = statusOf(fd as BorrowedFd, 'a file in memory')
+  memory = E.isRight(found) ? found.right.device : ''
   c.close(fd)
   return memory
 }
 
 const mayWait = (fd: number): boolean => {
-  const found = statusOf(fd)
-  if (found === undefined) return true
-  return found.kind !== S_IFIFO && !(found.kind === S_IFREG && found.device === memoryDevice())
+  const found = statusOf(fd as BorrowedFd, 'a descriptor of a container')
+  if (E.isLeft(found)) return true
+  const { kind, device } = found.right
+  return kind !== 'fifo' && !(kind === 'file' && device === memoryDevice())
 }
 
 /** End the process now. Not by exit(3), which waits for the threads, and so for what they are closing. */

@@ -38,13 +38,14 @@ interface Created {
 export type AdoptedDirectory = Made
 
 export interface HeldDirectory {
+  /** Which directory, reached through which mount. */
+  readonly key: string
   readonly fd: BorrowedFd
   /** Those of its path that we made, from the outermost, in whichever link's name. */
   readonly made: readonly string[]
 }
 
 interface Held extends HeldDirectory {
-  readonly key: string
   readonly owned: OwnedFd
   readonly chain: readonly Made[]
   users: number
@@ -80,7 +81,6 @@ const prefixes = (path: string): readonly string[] => {
 
 export const createDirectories = (at: AtMoment): Directories => {
   const held = new Map<string, Held>()
-  const byHandle = new Map<HeldDirectory, Held>()
   const made = new Map<string, Made>()
 
   const releaseMade = (chain: readonly Made[]): readonly string[] => {
@@ -248,46 +248,48 @@ export const createDirectories = (at: AtMoment): Directories => {
         users: 1,
       }
       held.set(key, directory)
-      byHandle.set(directory, directory)
       return E.right(directory)
     },
     release: directory => {
-      const entry = byHandle.get(directory)
-      if (entry === undefined) return []
+      const entry = held.get(directory.key)
+      if (entry === undefined || entry !== directory) return []
       entry.users -= 1
       if (entry.users > 0) return []
       held.delete(entry.key)
-      byHandle.delete(directory)
       entry.owned.close()
       return releaseMade(entry.chain)
     },
     adopt: (root, path, identity, gone) => {
-      const parent = resolveIn(root, parentOf(path), 'directory', path)
-      if (E.isLeft(parent)) return undefined
-      const self = resolveIn(parent.right.borrowed, nameOf(path), 'real-directory', path)
-      const found = E.isLeft(self) ? self : statusOf(self.right.borrowed, path)
-      const known = made.get(keyOf(identity))
+      const key = keyOf(identity)
+      const known = made.get(key)
       if (known !== undefined) {
         // Two of the journal's lines for one directory: the other one goes on.
         gone()
         known.users += 1
-      } else if (E.isRight(self) && E.isRight(found) && sameIdentity(found.right, identity)) {
+        return known
+      }
+      const parent = resolveIn(root, parentOf(path), 'directory', path)
+      if (E.isLeft(parent)) return undefined
+      const name = nameOf(path)
+      const self = resolveIn(parent.right.borrowed, name, 'real-directory', path)
+      const found = E.isLeft(self) ? self : statusOf(self.right.borrowed, path)
+      if (E.isRight(self) && E.isRight(found) && sameIdentity(found.right, identity)) {
         const entry: Made = {
-          key: keyOf(identity),
+          key,
           path,
           parent: parent.right,
           self: self.right,
-          name: nameOf(path),
+          name,
           identity,
           gone,
           users: 1,
         }
-        made.set(entry.key, entry)
+        made.set(key, entry)
         return entry
       }
       if (E.isRight(self)) self.right.close()
       parent.right.close()
-      return known
+      return undefined
     },
     disown: directory => {
       releaseMade([directory])

@@ -49,6 +49,20 @@ const isStill = ({ pid, started }: ProcessInstance): boolean => {
 
 const isInside = (path: string, directory: string): boolean => path.startsWith(`${directory}/`)
 
+/** Look into the directory that holds a path, or answer `otherwise` where there is none. */
+const inParentOf = <A>(
+  root: BorrowedFd,
+  path: string,
+  otherwise: A,
+  look: (directory: BorrowedFd) => A,
+): A => {
+  const parent = resolveIn(root, parentOf(path), 'directory', path)
+  if (E.isLeft(parent)) return otherwise
+  const answer = look(parent.right.borrowed)
+  parent.right.close()
+  return answer
+}
+
 export const createLeftovers = ({ journal, directories, containers, log }: LeftoversOptions): Leftovers => {
   /** Traces whose container has not been found yet, by the process they were made in. */
   const unplaced = new Map<string, Trace[]>()
@@ -69,49 +83,34 @@ export const createLeftovers = ({ journal, directories, containers, log }: Lefto
   }
 
   /** Whether it still stands at its path. Of several that stood there one after the other, at most one does. */
-  const stands = (root: BorrowedFd, trace: Trace): boolean => {
-    const parent = resolveIn(root, parentOf(trace.path), 'directory', trace.path)
-    if (E.isLeft(parent)) return false
-    const standing = isIt(parent.right.borrowed, trace, nameOf(trace.path))
-    parent.right.close()
-    return standing
-  }
+  const stands = (root: BorrowedFd, trace: Trace): boolean =>
+    inParentOf(root, trace.path, false, directory => isIt(directory, trace, nameOf(trace.path)))
 
   /** Remove a name if it is what it should be; what keeps it there is said. */
-  const removeName = (root: BorrowedFd, trace: Trace, name: string): void => {
-    const parent = resolveIn(root, parentOf(trace.path), 'directory', trace.path)
-    if (E.isLeft(parent)) return
-    const found = isIt(parent.right.borrowed, trace, name)
-    const remove = trace.kind === 'socket' ? unlink : removeDirectory
-    const removed = found ? remove(parent.right.borrowed, name, trace.path) : E.right(undefined)
-    parent.right.close()
-    const { consumer, path } = trace
-    if (E.isLeft(removed) && removed.left.errno !== 'ENOTEMPTY') {
-      log.warn({ consumer, path, errno: removed.left.errno }, 'what an earlier run left cannot be removed')
-    } else if (found) {
-      log.info({ consumer, path }, 'removed what an earlier run left')
-    }
-  }
+  const removeName = (root: BorrowedFd, trace: Trace, name: string): void =>
+    inParentOf(root, trace.path, undefined, directory => {
+      if (!isIt(directory, trace, name)) return
+      const { consumer, path } = trace
+      const removed = (trace.kind === 'socket' ? unlink : removeDirectory)(directory, name, path)
+      if (E.isRight(removed) || removed.left.errno === 'ENOTEMPTY') {
+        log.info({ consumer, path }, 'removed what an earlier run left')
+      } else {
+        log.warn({ consumer, path, errno: removed.left.errno }, 'what an earlier run left cannot be removed')
+      }
+    })
 
   /**
    * Killed between an exchange of names and the removal of what came out, the private name has what was the container's:
    * they change back.
    */
-  const giveBack = (root: BorrowedFd, trace: Trace): void => {
-    const { path, made } = trace
-    const parent = resolveIn(root, parentOf(path), 'directory', path)
-    if (E.isLeft(parent)) return
-    const out = statusIn(parent.right.borrowed, trace.private, path)
-    if (
-      made !== null &&
-      E.isRight(out) &&
-      !sameIdentity(out.right, made) &&
-      isIt(parent.right.borrowed, trace, nameOf(path))
-    ) {
-      rename(parent.right.borrowed, trace.private, nameOf(path), 'exchange', path)
-    }
-    parent.right.close()
-  }
+  const giveBack = (root: BorrowedFd, trace: Trace): void =>
+    inParentOf(root, trace.path, undefined, directory => {
+      const { path, made } = trace
+      const out = statusIn(directory, trace.private, path)
+      if (made === null || E.isLeft(out) || sameIdentity(out.right, made)) return
+      if (isIt(directory, trace, nameOf(path)))
+        rename(directory, trace.private, nameOf(path), 'exchange', path)
+    })
 
   const place = (container: Container, traces: readonly Trace[]): void => {
     const site: Site = sites.get(container) ?? { container, sockets: new Map(), directories: new Map() }
