@@ -60,6 +60,7 @@ export const createLease = (host: ToolboxHost): Lease => {
       // Tool by tool, so that one which is added to the contract cannot slip past.
       return {
         log: box.log,
+        limits: box.limits,
         injectSocket: (request, kept) => () => planting(link, box, box.injectSocket(request, kept)),
         retargetSocket: (mediation, provider) => () =>
           planting(link, box, box.retargetSocket(mediation, provider)),

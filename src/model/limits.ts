@@ -2,7 +2,7 @@
  * Every limit the daemon holds, with its unit in its name. All can be set on the command line; `docs/operations.md` says
  * what happens at each. What only shares out a turn or a call (bytes a turn, accepts a turn) is a constant where it acts.
  */
-export interface Limits {
+export interface Limits extends ProtocolLimits {
   // Of the graph.
   readonly graphBodyBytes: number
   readonly graphLinks: number
@@ -69,6 +69,37 @@ export interface Limits {
   readonly pluginAnswerMs: number
 }
 
+/** Limits of single protocols: all that a plugin is shown of the daemon's. */
+export interface ProtocolLimits {
+  // Of a `rest` link's requests. A head is the request line and the fields; a line over its limit is not read to its end.
+  readonly restHeadBytes: number
+  readonly restLineBytes: number
+  readonly restFieldBytes: number
+  readonly restFields: number
+  /** Of a chunked body's trailer section, which is held until it is known to be good. */
+  readonly restTrailerBytes: number
+  /** Chunk extensions of one request, in all. They are cut out. */
+  readonly restExtensionBytes: number
+  /** Of a provider's response. */
+  readonly restResponseHeadBytes: number
+  /** From the first byte of a request's head to its end, however many bytes come meanwhile. */
+  readonly restHeadMs: number
+  /** Without a request. */
+  readonly restIdleMs: number
+  /** Within a request's body, without a byte. */
+  readonly restBodyMs: number
+  /** Waiting for a byte of the response; 0: for ever. */
+  readonly restResponseMs: number
+  /** Waiting for a byte of the response to a consumer that has half-closed. */
+  readonly restHalfClosedMs: number
+  /** A request waits so long for a provider that is not there. */
+  readonly restConnectMs: number
+  /** A request waits so long for a provider whose backlog is full. */
+  readonly restBacklogMs: number
+  /** An exchange that is running when its link is withdrawn. */
+  readonly restGraceMs: number
+}
+
 const KIB = 1024
 const MIB = 1024 * KIB
 
@@ -114,4 +145,20 @@ export const DEFAULT_LIMITS: Limits = {
 
   pluginLoadMs: 5000,
   pluginAnswerMs: 30_000,
+
+  restHeadBytes: 32 * KIB,
+  restLineBytes: 8192,
+  restFieldBytes: 16 * KIB,
+  restFields: 128,
+  restTrailerBytes: 8 * KIB,
+  restExtensionBytes: 16 * KIB,
+  restResponseHeadBytes: 64 * KIB,
+  restHeadMs: 10_000,
+  restIdleMs: 60_000,
+  restBodyMs: 60_000,
+  restResponseMs: 300_000,
+  restHalfClosedMs: 60_000,
+  restConnectMs: 2000,
+  restBacklogMs: 5000,
+  restGraceMs: 10_000,
 }

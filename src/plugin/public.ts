@@ -5,6 +5,7 @@
 export type { Verdict } from '../model/desired.ts'
 export type { InjectError, Occupant, SyscallError } from '../model/errors.ts'
 export type { Pid, Uid } from '../model/identity.ts'
+export type { ProtocolLimits } from '../model/limits.ts'
 export type { Link, LinkKey } from '../model/link.ts'
 export type { Counters, Mediation, MediationId, Planted, TeardownReport } from '../model/mediation.ts'
 export type { Either, Task, TaskEither } from '../model/task.ts'
@@ -12,10 +13,12 @@ export type {
   AuditEvent,
   ByteView,
   Commands,
-  CounterName,
+  CommonCounter,
   DialError,
   DialIdentity,
   FdTokens,
+  Figure,
+  Histogram,
   PeerCredentials,
   Session,
   SessionFactory,
@@ -23,5 +26,12 @@ export type {
   Side,
   TimerName,
 } from '../relay/contract.ts'
-export type { LinkLog, ProviderAddress, SocketKind, SocketRequest, Toolbox } from '../toolbox/contract.ts'
+export type {
+  Dialing,
+  LinkLog,
+  ProviderAddress,
+  SocketKind,
+  SocketRequest,
+  Toolbox,
+} from '../toolbox/contract.ts'
 export type { Plugin } from './contract.ts'

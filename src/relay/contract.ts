@@ -33,7 +33,30 @@ export type DialIdentity =
 export type DialError = 'timeout' | 'refused' | 'kind-mismatch'
 
 export type TimerName = string
-export type CounterName = 'messages' | 'denials'
+
+/** What every link counts, whatever its protocol. */
+export type CommonCounter = 'messages' | 'denials'
+
+/**
+ * A figure of one protocol. Declared once per name and set of labels, as a constant: what is counted is looked up by the
+ * object. Names and labels' values are a plugin's own words (snake case), never a client's.
+ */
+export interface Figure {
+  readonly name: string
+  /** One sentence, for the metrics. */
+  readonly help: string
+  readonly labels?: Readonly<Record<string, string>>
+  /** `total` only grows. A `gauge` goes up and down, and what a connection added to it ends with the connection. */
+  readonly kind: 'total' | 'gauge'
+}
+
+/** How long something took, per link. */
+export interface Histogram {
+  readonly name: string
+  readonly help: string
+  /** Upper ends, in milliseconds, rising. */
+  readonly bucketsMs: readonly number[]
+}
 
 export interface AuditEvent {
   readonly event: string
@@ -55,7 +78,16 @@ export type SessionInput =
   | { readonly kind: 'dialled'; readonly failed?: DialError }
   /** What was queued for that side has been written. */
   | { readonly kind: 'drained'; readonly to: Side }
+  /**
+   * Nothing more can be written to that side: it is gone, or reads no more. What was queued for it is dropped, and so is
+   * what is sent or forwarded to it from now on. Told at once, even where that side's own last words still wait to be read.
+   */
+  | { readonly kind: 'broken'; readonly to: Side }
   | { readonly kind: 'timer'; readonly name: TimerName }
+  /** The link was withdrawn. What is in progress may go on for `SocketRequest.graceMs`; without that, nobody is told. */
+  | { readonly kind: 'withdrawn' }
+  /** A close with `linger` ran out of time before the consumer's end. The last input. */
+  | { readonly kind: 'linger-over' }
 
 /** A reused sink: commands take effect in order after the call, nothing is allocated per message. */
 export interface Commands {
@@ -72,11 +104,22 @@ export interface Commands {
   dial(identity: DialIdentity): void
   /** Half-close, after what is queued. */
   endWrite(to: Side): void
-  /** `now` drops what is queued; `flush` writes it first; `linger` also reads on until the peer has seen it. */
+  /**
+   * `now` drops what is queued; `flush` writes it first. `linger` closes the provider at once, writes what is queued for
+   * the consumer, half-closes it, and reads on to nowhere until its end (RFC 9112 section 9.6).
+   */
   close(how: 'now' | 'flush' | 'linger'): void
+  /** One timer per name; setting it again starts it anew, which costs next to nothing. */
   setTimer(name: TimerName, ms: number): void
+  /** As `setTimer`, but counted from the last byte that came from that side, where that is later: also from bytes that pass unseen. */
+  setIdleTimer(name: TimerName, from: Side, ms: number): void
   clearTimer(name: TimerName): void
-  count(counter: CounterName, by?: number): void
+  count(counter: CommonCounter | Figure, by?: number): void
+  /** Remember this moment. One per connection. */
+  mark(): void
+  /** The time since `mark` goes into a histogram of the link. */
+  observe(histogram: Histogram): void
+  /** A line in the log, held back and counted where a client makes many. */
   report(event: AuditEvent): void
 }
 

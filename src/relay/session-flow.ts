@@ -25,9 +25,11 @@ import type {
   AuditEvent,
   ByteView,
   Commands,
-  CounterName,
+  CommonCounter,
   DialError,
   DialIdentity,
+  Figure,
+  Histogram,
   Session,
   SessionInput,
   Side,
@@ -53,6 +55,8 @@ interface Input {
   fdsAt: number
   opaque: number
   paused: boolean
+  /** When its last byte came, as the reactor's clock tells it. */
+  lastMoved: number
   /** The timer that offers the stash again; nothing is read meanwhile, so that an end cannot overtake it. */
   offer: unknown
 }
@@ -63,6 +67,7 @@ const newInput = (): Input => ({
   fdsAt: 0,
   opaque: 0,
   paused: false,
+  lastMoved: 0,
   offer: undefined,
 })
 
@@ -78,12 +83,23 @@ const receiveExact = (fd: BorrowedFd, at: number, room: number): number => {
   return before === Io.fault ? receiveWithRights(fd, at, Math.max(end, 1)) : before
 }
 
+interface Timer {
+  due: number
+  /** As it was set, and from whose last byte it counts. */
+  ms: number
+  from: Side | undefined
+  /** When the clock will call; never later than `due`. */
+  rings: number
+  id: unknown
+}
+
 export class SessionFlow implements Flow, Commands {
   readonly #connection: Connection
   readonly #session: Session
   readonly #inputs: Readonly<Record<Side, Input>> = { consumer: newInput(), provider: newInput() }
   readonly #outboxes: Readonly<Record<Side, StreamOutbox>>
-  readonly #timers = new Map<TimerName, unknown>()
+  readonly #timers = new Map<TimerName, Timer>()
+  #marked = 0
   /** Position in the view that the session is looking at. */
   #consumed = 0
   #viewEnd = 0
@@ -119,7 +135,7 @@ export class SessionFlow implements Flow, Commands {
 
   /** A client that never says enough to be taken to its provider must not keep its place for ever. */
   #boundHandshake(): void {
-    const { reactor, limits } = this.#connection.traffic.plane
+    const { limits } = this.#connection.traffic.plane
     const cut = (): void => {
       this.#connection.traffic.log.warn(
         { afterMs: limits.handshakeMs },
@@ -127,7 +143,7 @@ export class SessionFlow implements Flow, Commands {
       )
       this.#connection.close()
     }
-    this.#timers.set(HANDSHAKE, reactor.clock.setTimeout(cut, limits.handshakeMs))
+    this.#arm(HANDSHAKE, limits.handshakeMs, undefined, cut)
   }
 
   dialled(failed: DialError | undefined): void {
@@ -164,6 +180,7 @@ export class SessionFlow implements Flow, Commands {
     if (source === undefined) return 'idle'
     if (this.#closing === 'linger') return this.#readToDiscard(source.fd.borrowed)
     const input = this.#inputs[from]
+    input.lastMoved = this.#connection.traffic.plane.reactor.clock.now()
     return input.opaque > 0 && input.stash.length === 0
       ? this.#readOpaque(from, source.fd.borrowed, input)
       : this.#readForSession(from, source.fd.borrowed, input)
@@ -275,7 +292,7 @@ export class SessionFlow implements Flow, Commands {
 
   closed(): void {
     const { clock } = this.#connection.traffic.plane.reactor
-    for (const id of this.#timers.values()) clock.clearTimeout(id)
+    for (const { id } of this.#timers.values()) clock.clearTimeout(id)
     this.#timers.clear()
     for (const input of Object.values(this.#inputs)) {
       if (input.offer !== undefined) clock.clearTimeout(input.offer)
@@ -425,34 +442,70 @@ export class SessionFlow implements Flow, Commands {
       return
     }
     this.#connection.endWrite('consumer')
-    if (this.#timers.has(LINGER)) return
+    if (!this.#timers.has(LINGER))
+      this.#arm(LINGER, LINGER_CLOSE_MS, undefined, () => this.#connection.close())
+  }
+
+  /** A timer that runs already is only given its new time: it asks again when it fires. */
+  #arm(name: TimerName, ms: number, from: Side | undefined, fire: () => void): void {
     const { clock } = this.#connection.traffic.plane.reactor
-    this.#timers.set(
-      LINGER,
-      clock.setTimeout(() => this.#connection.close(), LINGER_CLOSE_MS),
-    )
+    const due = clock.now() + ms
+    const running = this.#timers.get(name)
+    if (running !== undefined && running.rings <= due) {
+      running.due = due
+      running.ms = ms
+      running.from = from
+      return
+    }
+    if (running !== undefined) clock.clearTimeout(running.id)
+    const timer: Timer = { due, ms, from, rings: due, id: undefined }
+    const ring = (): void => {
+      const last = timer.from === undefined ? 0 : this.#inputs[timer.from].lastMoved + timer.ms
+      const left = Math.max(timer.due, last) - clock.now()
+      if (left > 0) {
+        timer.rings = clock.now() + left
+        timer.id = clock.setTimeout(ring, left)
+        return
+      }
+      this.#timers.delete(name)
+      fire()
+    }
+    timer.id = clock.setTimeout(ring, ms)
+    this.#timers.set(name, timer)
+  }
+
+  #tellTimer(name: TimerName): void {
+    this.#tell({ kind: 'timer', name })
+    this.#connection.settle()
   }
 
   setTimer(name: TimerName, ms: number): void {
-    this.clearTimer(name)
-    const { clock } = this.#connection.traffic.plane.reactor
-    const id = clock.setTimeout(() => {
-      this.#timers.delete(name)
-      this.#tell({ kind: 'timer', name })
-      this.#connection.settle()
-    }, ms)
-    this.#timers.set(name, id)
+    this.#arm(name, ms, undefined, () => this.#tellTimer(name))
+  }
+
+  setIdleTimer(name: TimerName, from: Side, ms: number): void {
+    this.#arm(name, ms, from, () => this.#tellTimer(name))
   }
 
   clearTimer(name: TimerName): void {
-    const id = this.#timers.get(name)
-    if (id === undefined) return
+    const timer = this.#timers.get(name)
+    if (timer === undefined) return
     this.#timers.delete(name)
-    this.#connection.traffic.plane.reactor.clock.clearTimeout(id)
+    this.#connection.traffic.plane.reactor.clock.clearTimeout(timer.id)
   }
 
-  count(counter: CounterName, by = 1): void {
-    this.#connection.traffic.counters[counter] += by
+  count(counter: CommonCounter | Figure, by = 1): void {
+    const { counters } = this.#connection.traffic
+    if (typeof counter === 'string') counters[counter] += by
+  }
+
+  mark(): void {
+    this.#marked = this.#connection.traffic.plane.reactor.clock.now()
+  }
+
+  observe(histogram: Histogram): void {
+    void histogram
+    void this.#marked
   }
 
   report(event: AuditEvent): void {

@@ -4,6 +4,7 @@
  */
 import type { InjectError } from '../model/errors.ts'
 import type { Pid } from '../model/identity.ts'
+import type { ProtocolLimits } from '../model/limits.ts'
 import type { Link } from '../model/link.ts'
 import type { Mediation, MediationId, TeardownReport } from '../model/mediation.ts'
 import type { Task, TaskEither } from '../model/task.ts'
@@ -30,6 +31,20 @@ export interface SocketRequest {
   readonly descriptors: 'exact' | 'none'
   /** Absent: bytes and descriptors pass as they are. */
   readonly session?: SessionFactory
+  /** How its provider is waited for, where the protocol's clients expect something else than those of a plain socket. */
+  readonly dialing?: Dialing
+  /** For how long the sessions of a withdrawn link may finish what they are at. Absent: they are cut at once. */
+  readonly graceMs?: number
+}
+
+/** How a connection waits for its provider. */
+export interface Dialing {
+  /** For one that is not there. */
+  readonly graceMs: number
+  /** The longest pause between two tries. */
+  readonly retryMaxMs: number
+  /** For one that is there, but whose backlog is full; it is tried again every 10 ms. */
+  readonly backlogMs: number
 }
 
 /** The logger of one link: constant message, facts as keys. What is said over and over is held back and counted. */
@@ -43,6 +58,8 @@ export interface LinkLog {
 /** Everything a plugin can do, for one link. */
 export interface Toolbox {
   readonly log: LinkLog
+  /** What the daemon was told to hold the protocols to. */
+  readonly limits: ProtocolLimits
   /**
    * Plant a listening socket at the target in the consumer and run its connections.
    * `kept`: the mediation whose socket was lost; its open connections go on in the one returned, under the same id.

@@ -346,6 +346,7 @@ export const createLinuxToolbox = ({
         work()
     return {
       log: linkLog,
+      limits,
       injectSocket: (request, kept) => task(() => inject(link, linkLog, request, kept)),
       retargetSocket: (mediation, provider) => task(() => retarget(link, linkLog, mediation, provider)),
       withdraw: mediation => () => withdraw(mediation),

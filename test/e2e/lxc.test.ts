@@ -189,8 +189,8 @@ scenario(
     const [named, go] = [join(world.scratch, 'named'), join(world.scratch, 'go')]
     // The parent of the hook's shell is the first process, and the host's /proc still tells its pid there.
     const mountHook =
-      `while read key value; do [ $key = PPid: ] && echo $value >${named}; done </proc/self/status;
-      until [ -e ${go} ]; do sleep 0.02; done`.replace('\n', ' ')
+      `while read key value; do [ $key = PPid: ] && echo $value >${named}.new; done </proc/self/status;
+      mv ${named}.new ${named}; until [ -e ${go} ]; do sleep 0.02; done`.replace('\n', ' ')
     const starting = container(world, 'app', { mountHook })
     const pid = await eventually(
       'it is named',

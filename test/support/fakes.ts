@@ -11,6 +11,7 @@ import type { Environment } from '../../src/model/clock.ts'
 import { type InjectError, syscallError } from '../../src/model/errors.ts'
 import type { Graph } from '../../src/model/graph.ts'
 import type { Pid } from '../../src/model/identity.ts'
+import { DEFAULT_LIMITS } from '../../src/model/limits.ts'
 import type { Link, LinkKey } from '../../src/model/link.ts'
 import { keyOf } from '../../src/model/link.ts'
 import type { Mediation, MediationId } from '../../src/model/mediation.ts'
@@ -143,6 +144,7 @@ export const fakeWorld = (log: LinkLog = fakeLog()): FakeWorld => {
 
   const toolboxFor = (link: Link): Toolbox => ({
     log,
+    limits: DEFAULT_LIMITS,
     injectSocket: (request, kept) => async () => {
       const key = keyOf(link)
       await gates.get(key)

@@ -2,7 +2,15 @@
  * The session seam without any socket: feeds a session as the relay does, and records where bytes and descriptors go.
  * Descriptors are plain numbers here, each with the position of the byte it belongs to.
  */
-import type { ByteView, Commands, Session, Side } from '../../src/relay/contract.ts'
+import type {
+  ByteView,
+  Commands,
+  CommonCounter,
+  Figure,
+  Histogram,
+  Session,
+  Side,
+} from '../../src/relay/contract.ts'
 
 const opposite = (side: Side): Side => (side === 'consumer' ? 'provider' : 'consumer')
 
@@ -132,8 +140,22 @@ export class RecordingCommands implements Commands {
     this.said.push(`no timer ${name}`)
   }
 
-  count(counter: string, by = 1): void {
-    this.said.push(`count ${counter} ${by}`)
+  setIdleTimer(name: string, from: Side, ms: number): void {
+    this.said.push(`timer ${name} ${ms} after the ${from}'s last byte`)
+  }
+
+  count(counter: CommonCounter | Figure, by = 1): void {
+    const name = typeof counter === 'string' ? counter : counter.name
+    const labels = typeof counter === 'string' ? [] : Object.values(counter.labels ?? {})
+    this.said.push(['count', name, ...labels, by].join(' '))
+  }
+
+  mark(): void {
+    this.said.push('mark')
+  }
+
+  observe(histogram: Histogram): void {
+    this.said.push(`observe ${histogram.name}`)
   }
 
   report(event: { readonly event: string }): void {
