@@ -3,15 +3,14 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { createTotals } from '../../src/controller/totals.ts'
 import { keyOf } from '../../src/model/link.ts'
-import type { Counters, Mediation } from '../../src/model/mediation.ts'
-import { createCounters } from '../../src/relay/counters.ts'
+import { type Counters, type Mediation, NOTHING_COUNTED } from '../../src/model/mediation.ts'
 import { aLink } from '../support/builders.ts'
 import { idOf } from '../support/fakes.ts'
 
 const mediation = (id: string, counters: Partial<Counters>): Mediation => ({
   id: idOf(id),
   planted: { target: '/t', kind: 'stream', device: '1', inode: '1', directoriesMade: [] },
-  counters: () => ({ ...createCounters(), ...counters }),
+  counters: () => ({ ...NOTHING_COUNTED, ...counters }),
 })
 
 const key = keyOf(aLink().build())
@@ -26,7 +25,7 @@ describe('totals', () => {
     totals.ended(key, mediation('m1', { connectionsTotal: 3, connectionsOpen: 2, bytesUp: 10 }))
     totals.ended(key, mediation('m2', { connectionsTotal: 1, bytesUp: 1 }))
     assert.deepEqual(totals.of(key, mediation('m3', { connectionsTotal: 5, connectionsOpen: 1 })), {
-      ...createCounters(),
+      ...NOTHING_COUNTED,
       connectionsTotal: 9,
       connectionsOpen: 1,
       bytesUp: 11,
@@ -36,7 +35,7 @@ describe('totals', () => {
   it('stay, with nothing open, while the link is away', () => {
     const totals = createTotals()
     totals.ended(key, mediation('m1', { connectionsTotal: 3, connectionsOpen: 2 }))
-    assert.deepEqual(totals.of(key, undefined), { ...createCounters(), connectionsTotal: 3 })
+    assert.deepEqual(totals.of(key, undefined), { ...NOTHING_COUNTED, connectionsTotal: 3 })
   })
 
   it('forget who ended longest ago when too many links come and go', () => {
