@@ -86,7 +86,15 @@ export class LinkFigures {
   }
 
   figures(): readonly CountedFigure[] {
-    return Array.from(this.#shown.values(), ({ declared, value }) => ({ ...declared, value }))
+    // Copied field by field: V8 takes ten times as long for a spread.
+    return Array.from(this.#shown.values(), ({ declared: { of, name, help, labels, kind }, value }) => ({
+      of,
+      name,
+      help,
+      labels,
+      kind,
+      value,
+    }))
   }
 
   histograms(): readonly CountedTimes[] {
