@@ -89,16 +89,16 @@ const timesFamily = (
   link: string,
 ): readonly [string, Family] => {
   const metric = `${metricName(type, name)}_seconds`
-  let sofar = 0
+  let upTo = 0
   const buckets = counts.map((count, at) => {
-    sofar += count
+    upTo += count
     const end = bucketsMs[at]
-    return sample(`${metric}_bucket`, { link, le: end === undefined ? '+Inf' : String(end / 1000) }, sofar)
+    return sample(`${metric}_bucket`, { link, le: end === undefined ? '+Inf' : String(end / 1000) }, upTo)
   })
   const lines = [
     ...buckets,
     sample(`${metric}_sum`, { link }, sumMs / 1000),
-    sample(`${metric}_count`, { link }, sofar),
+    sample(`${metric}_count`, { link }, upTo),
   ]
   return [metric, { of: 'protocol', type: 'histogram', help, lines }]
 }
