@@ -8,7 +8,7 @@ import { mkdirSync, readdirSync, readSync, statSync, writeSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import type { Readable } from 'node:stream'
+import type { Readable, Writable } from 'node:stream'
 import { E } from '../fp.ts'
 import { openMemoryFile } from '../kernel/container.ts'
 import { Readiness } from '../kernel/epoll.ts'
@@ -127,15 +127,17 @@ const runExample = (
   file: string,
   args: readonly string[],
   onLine: (line: string) => void,
-): ChildProcessByStdio<null, Readable, null> => {
+): ChildProcessByStdio<Writable, Readable, null> => {
   const child = spawn(process.execPath, [join(exampleFolder(), file), ...args], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+    // Not `ignore`: there is no /dev/null in here.
+    stdio: ['pipe', 'pipe', 'inherit'],
   })
+  child.stdin.end()
   createInterface({ input: child.stdout }).on('line', onLine)
   return child
 }
 
-const startGreeter = (): ChildProcessByStdio<null, Readable, null> =>
+const startGreeter = (): ChildProcessByStdio<Writable, Readable, null> =>
   runExample('provider.mjs', [GREETER.provider], request => say({ event: 'saw', request })).once(
     'close',
     code => say({ event: 'failed', why: `the greeter ended with ${code}` }),
