@@ -273,7 +273,12 @@ for (const seen of [true, false]) {
         const message = await only(relay).next()
         assert.deepEqual(message.fds, [])
         await until('they are closed', () => openDescriptors() === before)
-        assert.equal(relay.traffic.counters.descriptorsPassed, 0)
+        const { counted, descriptorsPassed } = relay.traffic.counters
+        assert.equal(descriptorsPassed, 0)
+        assert.deepEqual(
+          counted.figures().map(({ name, value }) => [name, value]),
+          [['descriptors_dropped', 4]],
+        )
       },
     ))
 }
