@@ -184,29 +184,31 @@ export const onlyProbed = async ({ client, provider }: Site, before: number): Pr
 export const refuses = async (
   site: Site,
   text: string,
-  status: number,
-  reason: string,
-  then: 'stay' | 'half-close' = 'stay',
+  expected: Refused,
+  halfClosed = false,
 ): Promise<Told> => {
   const before = (await site.provider.recorded('served')).length
   const line = await site.client.line(SERVED)
   await line.write(text)
-  if (then === 'half-close') await line.halfClose()
+  if (halfClosed) await line.halfClose()
   const told = await line.hearsToEnd()
   await line.close()
-  assert.deepEqual(refusalIn(told.text), { status, reason })
+  assert.deepEqual({ text, ...refusalIn(told.text) }, { text, ...expected })
   // Else a client that still writes would be told of a reset before it reads the answer.
-  assert.equal(told.ended === 'half-close' || then === 'half-close', true, `it ended with ${told.ended}`)
+  if (!halfClosed) assert.equal(told.ended, 'half-close', text)
   await onlyProbed(site, before)
   return told
 }
 
+/** One connection over the link whose provider the test leads: both ends, and what the provider got first. */
+export interface Led {
+  readonly consumer: Line
+  readonly upstream: Line
+  readonly got: string
+}
+
 /** A consumer's line over the link whose provider the test leads, and the provider's end of it, after its first bytes. */
-export const led = async (
-  { client, provider }: Site,
-  text: string,
-  mark = '\r\n\r\n',
-): Promise<{ readonly consumer: Line; readonly upstream: Line; readonly got: string }> => {
+export const led = async ({ client, provider }: Site, text: string, mark = '\r\n\r\n'): Promise<Led> => {
   const consumer = await client.line(LED)
   const accepted = provider.accepts('led')
   await consumer.write(text)
