@@ -92,14 +92,7 @@ onOneSite(
     'goes on for as long as something moves': async site => {
       const { consumer, upstream } = await led(site, get('/1'))
       await upstream.write(head('HTTP/1.1 200 OK', 'Content-Length: 10'))
-      let sent = 0
-      const end = Date.now() + 2 * TIMEOUT_MS
-      await staysTrue('it goes on', 2 * TIMEOUT_MS, async () => {
-        const due = Math.min(9, Math.floor((9 * (Date.now() - end)) / (2 * TIMEOUT_MS)) + 9)
-        for (; sent < due; sent += 1) await upstream.write('.')
-        return (await consumer.state()) === 'open'
-      })
-      await upstream.write('.'.repeat(10 - sent))
+      await upstream.drip('.'.repeat(10), TIMEOUT_MS / 4)
       assert.match((await consumer.hears('..........')).text, /\.{10}$/)
     },
 

@@ -3,7 +3,8 @@
  * answers and records by itself, behind the other one that the test leads. What goes over them is told as bytes.
  */
 import assert from 'node:assert/strict'
-import * as t from 'io-ts'
+import type { TestContext } from 'node:test'
+import * as codecs from 'io-ts'
 import { E } from '../../src/fp.ts'
 import type { Container } from './container.ts'
 import { eventually } from './eventually.ts'
@@ -76,7 +77,7 @@ export const siteIn = async (world: World, options: SiteOptions = {}): Promise<S
 /** Tests with one sentence each, on the same daemon and containers, one after the other. */
 export const onOneSite = (
   name: string,
-  rows: Readonly<Record<string, (site: Site) => Promise<void>>>,
+  rows: Readonly<Record<string, (site: Site, t: TestContext) => Promise<void>>>,
   options: ScenarioOptions & SiteOptions = {},
 ): void => {
   scenario(
@@ -84,11 +85,11 @@ export const onOneSite = (
     async (world, context) => {
       const site = await siteIn(world, options)
       for (const [sentence, row] of Object.entries(rows)) {
-        await context.test(sentence, async row_ => {
+        await context.test(sentence, async t => {
           try {
-            await row(site)
+            await row(site, t)
           } catch (failure) {
-            row_.diagnostic(`the daemon's last words:\n${world.daemon.lastWords()}`)
+            t.diagnostic(`the daemon's last words:\n${world.daemon.lastWords()}`)
             throw failure
           }
         })
@@ -139,7 +140,7 @@ export const forwardedOf = async (site: Site, text: string, answers = 1): Promis
   return connections[0]?.text ?? ''
 }
 
-const Refusal = t.type({ error: t.string, reason: t.string })
+const Refusal = codecs.type({ error: codecs.string, reason: codecs.string })
 
 export interface Refused {
   readonly status: number
