@@ -1,6 +1,18 @@
 /** `rest` links: who asks is in every request as the graph says it, whatever the consumer writes; the rest is untouched. */
 import assert from 'node:assert/strict'
-import { exchange, forwardedOf, get, gotten, head, identified, onOneSite, SERVED } from '../support/rest.ts'
+import { asText } from '../support/daemon.ts'
+import {
+  exchange,
+  forwardedOf,
+  get,
+  gotten,
+  head,
+  identified,
+  onOneSite,
+  SERVED,
+  siteIn,
+} from '../support/rest.ts'
+import { exists, keyOf, scenario } from '../support/scenario.ts'
 
 onOneSite('requests of a rest link bring the identity of their consumer', {
   'an HTTP/1.0 request without a Host is answered in full to a consumer that has half-closed': async site => {
@@ -147,3 +159,20 @@ onOneSite(
   },
   { consumer: 'my app,1%', role: 'réseau:\r\nHost' },
 )
+
+for (const field of ['consumer', 'role']) {
+  scenario(
+    `a ${field} whose name is too long for a header is not served, and the log says so`,
+    async world => {
+      const site = await siteIn(world)
+      const target = '/run/pvx/long.sock'
+      const entry = { ...site.entries.served, name: 'long', target, [field]: 'n'.repeat(256) }
+      const longest = { ...entry, name: 'longest', target: '/run/pvx/longest.sock', [field]: 'n'.repeat(255) }
+      world.ctrl.serve([entry, longest])
+      await world.daemon.reaches(keyOf(longest), 'mediating')
+      await world.daemon.reaches(keyOf(entry), 'pending')
+      await world.daemon.logged('why', line => asText(line).includes('at most 255 bytes'))
+      assert.ok(!exists(site.app.path(target)))
+    },
+  )
+}

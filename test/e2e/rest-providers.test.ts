@@ -49,7 +49,6 @@ onOneSite(
       await line.write(get('/never'))
       const { text } = await line.hearsToEnd()
       const tookMs = Date.now() - started
-      assert.match(text, /\r\nRetry-After: 1\r\n/)
       assert.deepEqual(refusalIn(text), { status: 503, reason: 'provider-unreachable' })
       assert.ok(tookMs >= 1500 && tookMs < 3500, `after ${tookMs} ms`)
     },

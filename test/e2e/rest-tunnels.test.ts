@@ -130,11 +130,16 @@ onOneSite('upgrades over a rest link', {
     assert.match(got, /\r\nConnection: (keep-alive, upgrade|upgrade, keep-alive)\r\n\r\n$/i)
   },
 
-  'a 101 to a protocol that was not offered is a bad gateway': async site => {
-    const { consumer, upstream } = await led(site, head(...UPGRADE))
-    await upstream.write(SWITCHED.replace('websocket', 'h2c'))
-    const { text } = await consumer.hearsToEnd()
-    assert.deepEqual(refusalIn(text), { status: 502, reason: 'provider-bad-response' })
+  'a 101 to anything but what was offered is a bad gateway': async site => {
+    for (const upgrade of ['Upgrade: h2c', 'Upgrade: websocket, h2c', 'Upgrade:', 'A: 1']) {
+      const { consumer, upstream } = await led(site, head(...UPGRADE))
+      await upstream.write(head('HTTP/1.1 101 Switching Protocols', upgrade, 'Connection: Upgrade'))
+      const { text } = await consumer.hearsToEnd()
+      assert.deepEqual(
+        { upgrade, ...refusalIn(text) },
+        { upgrade, status: 502, reason: 'provider-bad-response' },
+      )
+    }
   },
 
   'an Upgrade that Connection does not name is none': async site => {

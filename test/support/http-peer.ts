@@ -88,7 +88,7 @@ export const startHttpPeer = async (place: Place): Promise<HttpPeer> => {
       },
       hears: (mark, times = 1) => ask(Told, 'hear', { name, mark, times }, PATIENCE_MS),
       hearsBody: bytes => ask(Told, 'hear_body', { name, size: bytes }, 2 * PATIENCE_MS),
-      hearsToEnd: () => ask(Told, 'hear_to_end', { name }, 2 * PATIENCE_MS),
+      hearsToEnd: () => ask(Told, 'hear_to_end', { name }, PATIENCE_MS),
       heard: () => ask(Told, 'heard', { name }),
       state: async () => (await ask(Text, 'state_of', { name })).text,
       halfClose: async () => {
