@@ -37,6 +37,7 @@ import type {
 } from './contract.ts'
 import { countBytes } from './counters.ts'
 import { roomForRights } from './descriptor-reserve.ts'
+import { ConnectionFigures } from './figures.ts'
 import { GatheredWrites, NO_FDS } from './gathered-writes.ts'
 import { opposite } from './plain-flow.ts'
 import { bytesMoved, readStream, takeReceived } from './read-stream.ts'
@@ -90,7 +91,7 @@ export class SessionFlow implements Flow, Commands {
   readonly #inputs: Readonly<Record<Side, Input>> = { consumer: newInput(), provider: newInput() }
   readonly #outboxes: Readonly<Record<Side, StreamOutbox>>
   readonly #timers: SessionTimers
-  #marked = 0
+  readonly #figures: ConnectionFigures
   /** Position in the view that the session is looking at. */
   #consumed = 0
   #viewEnd = 0
@@ -114,6 +115,7 @@ export class SessionFlow implements Flow, Commands {
       from => this.#inputs[from].lastMoved,
       name => this.#timerFired(name),
     )
+    this.#figures = new ConnectionFigures(traffic.counters.counted)
     this.#outboxes = { consumer: new StreamOutbox(traffic), provider: new StreamOutbox(traffic) }
   }
 
@@ -342,6 +344,7 @@ export class SessionFlow implements Flow, Commands {
 
   closed(): void {
     this.#timers.close()
+    this.#figures.closed()
     for (const input of Object.values(this.#inputs)) {
       closeReceived(input.fds, this.#connection.traffic.held)
       this.#connection.traffic.held.add(-input.fds.length)
@@ -513,16 +516,17 @@ export class SessionFlow implements Flow, Commands {
 
   count(counter: CommonCounter | Figure, by = 1): void {
     const { counters } = this.#connection.traffic
-    if (typeof counter === 'string') counters[counter] += by
+    if (counter === 'messages') counters.messages += by
+    else if (counter === 'denials') counters.denials += by
+    else this.#figures.count(counter, by)
   }
 
   mark(): void {
-    this.#marked = this.#connection.traffic.plane.reactor.clock.now()
+    this.#figures.mark(this.#connection.traffic.plane.reactor.clock.now())
   }
 
   observe(histogram: Histogram): void {
-    void histogram
-    void this.#marked
+    this.#figures.observe(histogram, this.#connection.traffic.plane.reactor.clock.now())
   }
 
   report(event: AuditEvent): void {

@@ -7,10 +7,10 @@ import type { InjectError } from '../model/errors.ts'
 import type { Pid } from '../model/identity.ts'
 import type { Limits } from '../model/limits.ts'
 import { keyOf, type Link } from '../model/link.ts'
-import type { Counters, Mediation, MediationId, TeardownReport } from '../model/mediation.ts'
+import type { Mediation, MediationId, TeardownReport } from '../model/mediation.ts'
 import type { Reactor } from '../reactor/contract.ts'
 import type { Connection } from '../relay/connection.ts'
-import { createCounters } from '../relay/counters.ts'
+import { createCounters, snapshotOf } from '../relay/counters.ts'
 import { HeldDescriptors, sharesOf } from '../relay/descriptor-reserve.ts'
 import { Listener } from '../relay/listener.ts'
 import type { DataPlane, Descriptors, LinkTraffic } from '../relay/ports.ts'
@@ -114,7 +114,7 @@ export const createLinuxToolbox = ({
   const mediationOf = (live: Live): Mediation => ({
     id: live.id,
     planted: live.plant.planted,
-    counters: (): Counters => ({ ...live.traffic.counters }),
+    counters: () => snapshotOf(live.traffic.counters),
   })
 
   const kindFor = (
@@ -186,7 +186,7 @@ export const createLinuxToolbox = ({
       descriptors: descriptorsFor(request, plant),
       session: request.session,
       dialer,
-      counters: kept?.traffic.counters ?? createCounters(),
+      counters: kept?.traffic.counters ?? createCounters(log),
       held: kept?.traffic.held ?? plane.held.ofLink(),
       log,
       lingerMs: limits.lingerMs,

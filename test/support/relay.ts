@@ -315,7 +315,7 @@ export const startRelay = (options: RelayOptions = {}): TestRelay => {
     descriptors: options.descriptors ?? 'exact',
     session: options.session,
     dialer,
-    counters: createCounters(),
+    counters: createCounters(log),
     held: held.ofLink(),
     log,
     lingerMs: options.lingerMs ?? 60_000,
