@@ -12,13 +12,13 @@ import {
   isLeft,
   LED,
   led,
+  onItsOwn,
   onOneSite,
   refusalIn,
   SERVED,
   type Site,
-  siteIn,
 } from '../support/rest.ts'
-import { exists, keyOf, scenario } from '../support/scenario.ts'
+import { exists, keyOf } from '../support/scenario.ts'
 
 const OK = `${head('HTTP/1.1 200 OK', 'Content-Length: 2')}ok`
 const BODY = `${head('POST /1 HTTP/1.1', 'Host: x', 'Content-Length: 4')}wifi`
@@ -130,11 +130,10 @@ const idleAndBusy = async (site: Site) => {
   return { idle, busy: await led(site, get('/busy')) }
 }
 
-scenario('a link that is removed lets its exchanges end, and nothing else', async world => {
-  const site = await siteIn(world)
+onItsOwn('a link that is removed lets its exchanges end, and nothing else', async site => {
   const { idle, busy } = await idleAndBusy(site)
-  world.ctrl.serve([site.entries.served])
-  world.daemon.signal('SIGHUP')
+  site.ctrl.serve([site.entries.served])
+  site.daemon.signal('SIGHUP')
   assert.equal((await idle.consumer.hearsToEnd()).text, OK)
   await isLeft(idle.upstream)
   await eventually('its socket is gone', () => !exists(site.app.path(LED)))
@@ -145,14 +144,13 @@ scenario('a link that is removed lets its exchanges end, and nothing else', asyn
   await isLeft(busy.upstream)
 })
 
-scenario(
+onItsOwn(
   'an exchange that does not end is cut when a removed link has waited for it',
-  async world => {
-    const site = await siteIn(world)
+  async site => {
     const { busy } = await idleAndBusy(site)
     const started = Date.now()
-    world.ctrl.serve([])
-    world.daemon.signal('SIGHUP')
+    site.ctrl.serve([])
+    site.daemon.signal('SIGHUP')
     await isLeft(busy.upstream, 5000)
     assert.ok(Date.now() - started >= 700, `cut after ${Date.now() - started} ms`)
     await busy.consumer.hearsToEnd()
@@ -160,15 +158,14 @@ scenario(
   { args: ['--rest-grace', '800'] },
 )
 
-scenario('a role that changes is that of every new connection, and no old one goes on', async world => {
-  const site = await siteIn(world)
+onItsOwn('a role that changes is that of every new connection, and no old one goes on', async site => {
   const { idle, busy } = await idleAndBusy(site)
   const { served, led: entry } = site.entries
-  const seen = world.daemon.statesOf(keyOf(entry)).length
-  world.ctrl.serve([served, { ...entry, role: 'admin' }])
-  world.daemon.signal('SIGHUP')
+  const seen = site.daemon.statesOf(keyOf(entry)).length
+  site.ctrl.serve([served, { ...entry, role: 'admin' }])
+  site.daemon.signal('SIGHUP')
   await idle.consumer.hearsToEnd()
-  await world.daemon.reachesAgain(keyOf(entry), 'mediating', seen)
+  await site.daemon.reachesAgain(keyOf(entry), 'mediating', seen)
   const { got } = await led(site, get('/new'))
   assert.equal(got, head('GET /new HTTP/1.1', 'X-PV-Client: app', 'X-PV-Role: admin', 'Host: x'))
   await busy.upstream.write(OK)
@@ -177,22 +174,20 @@ scenario('a role that changes is that of every new connection, and no old one go
   assert.equal((await busy.upstream.hearsToEnd()).text, gotten('/busy'))
 })
 
-scenario('a daemon that ends lets an exchange end, and closes what is idle at once', async world => {
-  const site = await siteIn(world)
+onItsOwn('a daemon that ends lets an exchange end, and closes what is idle at once', async site => {
   const { idle, busy } = await idleAndBusy(site)
-  world.daemon.signal('SIGTERM')
+  site.daemon.signal('SIGTERM')
   await idle.consumer.hearsToEnd()
   await busy.upstream.write(OK)
   assert.equal((await busy.consumer.hearsToEnd()).text, OK)
-  assert.equal(await world.daemon.ended(), 0)
+  assert.equal(await site.daemon.ended(), 0)
 })
 
-scenario('a daemon that ends does not wait for an exchange beyond its time', async world => {
-  const site = await siteIn(world)
+onItsOwn('a daemon that ends does not wait for an exchange beyond its time', async site => {
   const { busy } = await idleAndBusy(site)
   const started = Date.now()
-  world.daemon.signal('SIGTERM')
-  assert.equal(await world.daemon.ended(), 0)
+  site.daemon.signal('SIGTERM')
+  assert.equal(await site.daemon.ended(), 0)
   const tookMs = Date.now() - started
   assert.ok(tookMs >= 900 && tookMs < 4000, `it ended after ${tookMs} ms`)
   await busy.consumer.hearsToEnd()

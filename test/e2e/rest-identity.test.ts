@@ -8,11 +8,11 @@ import {
   gotten,
   head,
   identified,
+  onItsOwn,
   onOneSite,
   SERVED,
-  siteIn,
 } from '../support/rest.ts'
-import { exists, keyOf, scenario } from '../support/scenario.ts'
+import { exists, keyOf } from '../support/scenario.ts'
 
 onOneSite('requests of a rest link bring the identity of their consumer', {
   'an HTTP/1.0 request without a Host is answered in full to a consumer that has half-closed': async site => {
@@ -161,17 +161,16 @@ onOneSite(
 )
 
 for (const field of ['consumer', 'role']) {
-  scenario(
+  onItsOwn(
     `a ${field} whose name is too long for a header is not served, and the log says so`,
-    async world => {
-      const site = await siteIn(world)
+    async site => {
       const target = '/run/pvx/long.sock'
       const entry = { ...site.entries.served, name: 'long', target, [field]: 'n'.repeat(256) }
       const longest = { ...entry, name: 'longest', target: '/run/pvx/longest.sock', [field]: 'n'.repeat(255) }
-      world.ctrl.serve([entry, longest])
-      await world.daemon.reaches(keyOf(longest), 'mediating')
-      await world.daemon.reaches(keyOf(entry), 'pending')
-      await world.daemon.logged('why', line => asText(line).includes('at most 255 bytes'))
+      site.ctrl.serve([entry, longest])
+      await site.daemon.reaches(keyOf(longest), 'mediating')
+      await site.daemon.reaches(keyOf(entry), 'pending')
+      await site.daemon.logged('why', line => asText(line).includes('at most 255 bytes'))
       assert.ok(!exists(site.app.path(target)))
     },
   )

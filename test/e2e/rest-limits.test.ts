@@ -10,14 +10,13 @@ import {
   isLeft,
   type Led,
   led,
+  onItsOwn,
   onlyProbed,
   onOneSite,
   refusalIn,
   SERVED,
   type Site,
-  siteIn,
 } from '../support/rest.ts'
-import { scenario } from '../support/scenario.ts'
 
 const MB = 1_000_000
 const TIMEOUT_MS = 600
@@ -115,10 +114,9 @@ onOneSite(
   },
 )
 
-scenario(
+onItsOwn(
   'a consumer that has half-closed does not wait for ever',
-  async world => {
-    const site = await siteIn(world)
+  async site => {
     const started = Date.now()
     const { consumer, upstream } = await led(site, get('/1'))
     await consumer.halfClose()
@@ -239,10 +237,9 @@ onOneSite('descriptors on a rest link', {
   },
 })
 
-scenario(
+onItsOwn(
   'connections over the limit of a rest link wait until there is room',
-  async world => {
-    const { client } = await siteIn(world)
+  async ({ client }) => {
     const lines: Line[] = []
     for (let count = 0; count < 6; count += 1) lines.push(await client.line(SERVED))
     const [first, , , , , last] = lines

@@ -9,14 +9,13 @@ import {
   LED,
   LED_SOCKET,
   led,
+  onItsOwn,
   onOneSite,
   refusalIn,
   refuses,
   SERVED,
   SERVED_SOCKET,
-  siteIn,
 } from '../support/rest.ts'
-import { scenario } from '../support/scenario.ts'
 
 onOneSite(
   'a provider that is not there yet',
@@ -60,22 +59,24 @@ onOneSite(
   { absent: true },
 )
 
-scenario('300 clients at once are all served by a provider with a backlog of 5', async world => {
-  const site = await siteIn(world, { backlog: 5 })
-  const asking = site.client.askMany(LED, head('GET /info HTTP/1.0'), 300)
-  await eventually('the backlog is full', () => site.provider.backlogIsFull(LED_SOCKET))
-  await site.provider.serve('led', 'http')
-  const answers = await asking
-  const [[answer = '', count] = [], ...others] = Object.entries(answers)
-  assert.deepEqual(others, [])
-  assert.equal(count, 300)
-  assert.match(answer, /"client": "app", "role": "any"/)
-})
+onItsOwn(
+  '300 clients at once are all served by a provider with a backlog of 5',
+  async site => {
+    const asking = site.client.askMany(LED, head('GET /info HTTP/1.0'), 300)
+    await eventually('the backlog is full', () => site.provider.backlogIsFull(LED_SOCKET))
+    await site.provider.serve('led', 'http')
+    const answers = await asking
+    const [[answer = '', count] = [], ...others] = Object.entries(answers)
+    assert.deepEqual(others, [])
+    assert.equal(count, 300)
+    assert.match(answer, /"client": "app", "role": "any"/)
+  },
+  { backlog: 5 },
+)
 
-scenario(
+onItsOwn(
   'a provider that never takes its connections is told of, and harms no other link',
-  async world => {
-    const site = await siteIn(world, { backlog: 0 })
+  async site => {
     const { client, provider } = site
     await eventually('the backlog is full', () => provider.backlogIsFull(LED_SOCKET))
     const stuck = await client.line(LED)
@@ -88,13 +89,12 @@ scenario(
     const { text } = await stuck.hearsToEnd()
     assert.deepEqual(refusalIn(text), { status: 503, reason: 'provider-unreachable' })
   },
-  { args: ['--rest-backlog-timeout', '500'] },
+  { args: ['--rest-backlog-timeout', '500'], backlog: 0 },
 )
 
-scenario(
+onItsOwn(
   'a provider that dies while it answers leaves what it said, and its successor is asked next',
-  async world => {
-    const site = await siteIn(world)
+  async site => {
     const { consumer, upstream } = await led(site, get('/1'))
     const cut = `${head('HTTP/1.1 200 OK', 'Content-Length: 10')}four`
     await upstream.write(cut)
@@ -103,19 +103,18 @@ scenario(
     assert.equal((await consumer.hearsToEnd()).text, cut)
     const waiting = await site.client.line(LED)
     await waiting.write(get('/2'))
-    const successor = world.adopt(await startHttpPeer(site.svc))
+    const successor = site.adopt(await startHttpPeer(site.svc))
     await successor.listen('led', LED_SOCKET, { replace: true })
     const next = await successor.accepts('led')
     assert.equal((await next.hears('\r\n\r\n')).text, gotten('/2'))
   },
 )
 
-scenario('a provider that moves is asked where it is now', async world => {
-  const site = await siteIn(world)
+onItsOwn('a provider that moves is asked where it is now', async site => {
   const { client, provider, entries } = site
   await provider.listen('other', '/run/svc/other.sock')
-  world.ctrl.serve([entries.served, { ...entries.led, socket: '/run/svc/other.sock' }])
-  await world.ctrl.askedAgain(2)
+  site.ctrl.serve([entries.served, { ...entries.led, socket: '/run/svc/other.sock' }])
+  await site.ctrl.askedAgain(2)
   const line = await client.line(LED)
   await line.write(get('/1'))
   const upstream = await provider.accepts('other')

@@ -38,7 +38,7 @@ export interface SiteOptions {
   readonly absent?: true
 }
 
-export const siteIn = async (world: World, options: SiteOptions = {}): Promise<Site> => {
+const siteIn = async (world: World, options: SiteOptions = {}): Promise<Site> => {
   const [app, svc] = await Promise.all([world.container('app'), world.container('svc')])
   const [client, provider] = await Promise.all([startHttpPeer(app), startHttpPeer(svc)])
   for (const peer of [client, provider]) world.adopt(peer)
@@ -72,6 +72,23 @@ export const siteIn = async (world: World, options: SiteOptions = {}): Promise<S
   world.daemon.signal('SIGHUP')
   await Promise.all(Object.values(links).map(each => world.daemon.reaches(each, 'mediating')))
   return { ...world, app, svc, client, provider, entries, links }
+}
+
+/** A test on a site of its own. Its lines are closed at the end: the daemon gives an exchange that is running its time. */
+export const onItsOwn = (
+  name: string,
+  body: (site: Site) => Promise<void>,
+  options: ScenarioOptions & SiteOptions = {},
+): void => {
+  scenario(
+    name,
+    async world => {
+      const site = await siteIn(world, options)
+      await body(site)
+      await site.client.closeLines()
+    },
+    options,
+  )
 }
 
 /** Tests with one sentence each, on the same daemon and containers, one after the other. */
