@@ -242,9 +242,14 @@ describe('docs/security.md', () => {
   /** As the page writes them: what a template fills in is one sign. */
   const namesIn = (file: string): ReadonlySet<string> =>
     new Set(
-      // A test is a statement of its own; what is awaited, or a method's, is not.
-      [...read(file).matchAll(/^ *(?!describe\b)\w+\(\s*(['"`])((?:\\.|(?!\1).)+)\1\s*,/gm)].map(
-        ([, , name = '']) => name.replace(/\$\{[^}]*\}/g, '…').replace(/\\(.)/g, '$1'),
+      // A test is a statement of its own, or a row of several; what is awaited, or a method's, is not.
+      [
+        /^ *(?!describe\b)\w+\(\s*(['"`])((?:\\.|(?!\1).)+)\1\s*,/gm,
+        /^ *(['"])((?:\\.|(?!\1).)+)\1:\s*(?:async\b|\w+\()/gm,
+      ].flatMap(test =>
+        [...read(file).matchAll(test)].map(([, , name = '']) =>
+          name.replace(/\$\{[^}]*\}/g, '…').replace(/\\(.)/g, '$1'),
+        ),
       ),
     )
 
