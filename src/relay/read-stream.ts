@@ -21,7 +21,7 @@ import {
   receiveUpToRights,
   receiveWithRights,
 } from '../kernel/message.ts'
-import type { Side } from './contract.ts'
+import type { Figure, Side } from './contract.ts'
 import { countBytes, type LinkCounters } from './counters.ts'
 import { type HeldDescriptors, roomForRights } from './descriptor-reserve.ts'
 import type { Descriptors } from './ports.ts'
@@ -35,6 +35,13 @@ const RIGHTS_BYTES = 64 * 1024
 
 const NO_FDS: readonly number[] = []
 
+/** Where the kernel refuses them for us there is nothing to count. */
+const DESCRIPTORS_DROPPED: Figure = {
+  name: 'descriptors_dropped',
+  help: 'Descriptors that came and had nowhere to go: they were closed.',
+  kind: 'total',
+}
+
 /** The descriptors of the last read, as whoever passes them on takes them over; none where they are not to pass. */
 export const takeReceived = (
   descriptors: Descriptors,
@@ -47,6 +54,7 @@ export const takeReceived = (
     counters.descriptorsPassed += fds.length
     return fds
   }
+  counters.counted.countOwn(DESCRIPTORS_DROPPED, fds.length)
   closeReceived(fds, held)
   return NO_FDS
 }

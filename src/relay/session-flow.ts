@@ -178,9 +178,9 @@ export class SessionFlow implements Flow, Commands {
   }
 
   #readToDiscard(fd: BorrowedFd): Read {
-    const { descriptors, held, counters } = this.#connection.traffic
+    const { held, counters } = this.#connection.traffic
     const n = receiveWithRights(fd, 0, INPUT_BYTES)
-    if (received.fdCount > 0) takeReceived(descriptors === 'exact' ? 'dropped' : descriptors, counters, held)
+    if (received.fdCount > 0) takeReceived('dropped', counters, held)
     if (n === 0) return 'ended'
     if (n < 0) return readFailure(n)
     return 'budget'
@@ -204,8 +204,8 @@ export class SessionFlow implements Flow, Commands {
     const n = this.#receive(fd, 0, Math.min(INPUT_BYTES, input.opaque))
     if (n === 0) return 'ended'
     if (n < 0) return readFailure(n)
-    const { descriptors, counters, held } = this.#connection.traffic
-    if (received.fdCount > 0) closeReceived(takeReceived(descriptors, counters, held), held)
+    const { counters, held } = this.#connection.traffic
+    if (received.fdCount > 0) takeReceived('dropped', counters, held)
     countBytes(counters, from, n)
     input.opaque -= n
     return 'budget'

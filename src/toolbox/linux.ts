@@ -10,7 +10,7 @@ import { keyOf, type Link } from '../model/link.ts'
 import type { Mediation, MediationId, TeardownReport } from '../model/mediation.ts'
 import type { Reactor } from '../reactor/contract.ts'
 import type { Connection } from '../relay/connection.ts'
-import { createCounters, snapshotOf } from '../relay/counters.ts'
+import { createCounters, type LinkCounters, snapshotOf } from '../relay/counters.ts'
 import { HeldDescriptors, sharesOf } from '../relay/descriptor-reserve.ts'
 import { Listener } from '../relay/listener.ts'
 import type { DataPlane, Descriptors, LinkTraffic } from '../relay/ports.ts'
@@ -148,7 +148,12 @@ export const createLinuxToolbox = ({
     return left
   }
 
-  const newDialer = (id: MediationId, request: SocketRequest, log: LinkLog): ProviderDialer =>
+  const newDialer = (
+    id: MediationId,
+    request: SocketRequest,
+    counters: LinkCounters,
+    log: LinkLog,
+  ): ProviderDialer =>
     new ProviderDialer(request.provider, {
       sockets,
       clock: reactor.clock,
@@ -159,6 +164,7 @@ export const createLinuxToolbox = ({
         retryMaxMs: limits.connectRetryMaxMs,
         backlogMs: limits.connectGraceMs,
       },
+      counters,
       refusesRights: request.descriptors === 'none',
       onKindMismatch: () => {
         const live = alive.get(id)
@@ -179,14 +185,15 @@ export const createLinuxToolbox = ({
     kept: Live | undefined,
   ): Live => {
     const id = kept?.id ?? (`m${nextId++}` as MediationId)
-    const dialer = kept?.dialer ?? newDialer(id, request, log)
+    const counters = kept?.traffic.counters ?? createCounters(log)
+    const dialer = kept?.dialer ?? newDialer(id, request, counters, log)
     const traffic: LinkTraffic = {
       plane,
       kind: kind.kind,
       descriptors: descriptorsFor(request, plant),
       session: request.session,
       dialer,
-      counters: kept?.traffic.counters ?? createCounters(log),
+      counters,
       held: kept?.traffic.held ?? plane.held.ofLink(),
       log,
       lingerMs: limits.lingerMs,

@@ -7,7 +7,8 @@ import type { OwnedFd } from '../kernel/fd.ts'
 import type { Clock } from '../model/clock.ts'
 import type { SyscallError } from '../model/errors.ts'
 import type { Limits } from '../model/limits.ts'
-import type { DialError, DialIdentity } from '../relay/contract.ts'
+import type { DialError, DialIdentity, Figure } from '../relay/contract.ts'
+import type { LinkCounters } from '../relay/counters.ts'
 import type { CancelDial, Dialer } from '../relay/ports.ts'
 import type { Dialing, LinkLog, ProviderAddress, SocketKind } from './contract.ts'
 import type { ProviderSockets } from './provider-socket.ts'
@@ -24,6 +25,18 @@ const NOT_YET: ReadonlySet<string> = new Set([
   'EMFILE',
   'ENFILE',
 ])
+
+const retriesFor = (errno: string): Figure => ({
+  name: 'dial_retries',
+  help: 'Tries to reach the provider that failed, and will be repeated.',
+  kind: 'total',
+  labels: { errno },
+})
+
+/** One for each reason to wait. */
+const DIAL_RETRIES: ReadonlyMap<string, Figure> = new Map(
+  [...NOT_YET].map(errno => [errno, retriesFor(errno)]),
+)
 
 interface Waiter {
   readonly kind: SocketKind
@@ -48,6 +61,7 @@ export interface ProviderDialerOptions {
   readonly log: LinkLog
   readonly limits: Pick<Limits, 'connectRetryMs' | 'logEveryMs'>
   readonly dialing: Dialing
+  readonly counters: LinkCounters
   /** What the provider says carries no descriptors. */
   readonly refusesRights: boolean
   readonly onKindMismatch: () => void
@@ -136,6 +150,7 @@ export class ProviderDialer implements Dialer {
       )
       if (E.isLeft(connected) && NOT_YET.has(connected.left.errno)) {
         if (this.#expire(connected.left)) continue
+        this.#countRetry(connected.left)
         this.#wait(connected.left)
         return
       }
@@ -147,6 +162,11 @@ export class ProviderDialer implements Dialer {
         this.#fail(waiter, connected.left)
       }
     }
+  }
+
+  #countRetry({ errno }: SyscallError): void {
+    const figure = DIAL_RETRIES.get(errno)
+    if (figure !== undefined) this.#options.counters.counted.countOwn(figure)
   }
 
   /** Drop those whose time is up. True: there were some. */

@@ -94,6 +94,8 @@ describe('docs/operations.md', () => {
         figures: [
           { ...figure, kind: 'total' },
           { ...figure, kind: 'gauge' },
+          { ...figure, of: 'link', name: 'dial_retries', labels: { errno: 'ENOENT' }, kind: 'total' },
+          { ...figure, of: 'link', name: 'descriptors_dropped', labels: {}, kind: 'total' },
         ],
         histograms: [{ name: 'figure', help: 'F.', bucketsMs: [5], counts: [0, 1], sumMs: 6 }],
       },

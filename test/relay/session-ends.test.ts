@@ -261,6 +261,7 @@ for (const seen of [true, false]) {
       (input, out) => {
         if (input.kind === 'dialled' && !seen) out.opaque('consumer', 'until-end')
         passAll(input, out)
+        if (input.kind === 'ended') out.endWrite('provider')
       },
       async ({ relay, consumer }) => {
         await quiet()
@@ -270,10 +271,20 @@ for (const seen of [true, false]) {
           consumer.send(text, sent.fds)
           sent.close()
         }
-        const message = await only(relay).next()
-        assert.deepEqual(message.fds, [])
+        consumer.endWriting()
+        const first = await only(relay).next()
+        assert.deepEqual(first.fds, [])
+        assert.equal(
+          first.bytes.length + (await only(relay).toEnd()).length,
+          'with two and with two more'.length,
+        )
         await until('they are closed', () => openDescriptors() === before)
-        assert.equal(relay.traffic.counters.descriptorsPassed, 0)
+        const { counted, descriptorsPassed } = relay.traffic.counters
+        assert.equal(descriptorsPassed, 0)
+        assert.deepEqual(
+          counted.figures().map(({ name, value }) => [name, value]),
+          [['descriptors_dropped', 4]],
+        )
       },
     ))
 }

@@ -7,6 +7,7 @@ import { E } from '../../src/fp.ts'
 import { syscallError } from '../../src/model/errors.ts'
 import { DEFAULT_LIMITS, type Limits } from '../../src/model/limits.ts'
 import type { Mediation } from '../../src/model/mediation.ts'
+import { createCounters, type LinkCounters } from '../../src/relay/counters.ts'
 import type { Dialing, SocketRequest } from '../../src/toolbox/contract.ts'
 import { ProviderDialer } from '../../src/toolbox/provider.ts'
 import type { ProviderSockets } from '../../src/toolbox/provider-socket.ts'
@@ -300,6 +301,7 @@ interface Dialling {
   readonly dialer: ProviderDialer
   readonly clock: ManualClock
   readonly log: ReturnType<typeof fakeLog>
+  readonly counters: LinkCounters
   /** When the provider was tried. */
   readonly tried: readonly number[]
 }
@@ -316,13 +318,14 @@ const withDialer = (
   body: (dialling: Dialling) => void,
 ): void => {
   const clock = manualClock()
+  const log = fakeLog()
   const nothing = (): void => undefined
+  const counters = createCounters(log)
   const tried: number[] = []
   const connect: ProviderSockets['connect'] = () => {
     tried.push(clock.now())
     return E.left(syscallError('connect', errno, 'provider'))
   }
-  const log = fakeLog()
   const dialer = new ProviderDialer(
     { pid: pid(0), socket: '/run/no/such/provider.sock' },
     {
@@ -331,11 +334,12 @@ const withDialer = (
       log,
       limits: { ...DEFAULT_LIMITS, ...limits },
       dialing,
+      counters,
       refusesRights: false,
       onKindMismatch: nothing,
     },
   )
-  body({ dialer, clock, log, tried })
+  body({ dialer, clock, log, tried, counters })
   dialer.close()
   assert.equal(clock.armed, 0)
 }
@@ -387,11 +391,15 @@ test('a provider whose backlog is full is tried every 10 ms, for as long as a cl
       limits: { connectRetryMs: 100 },
       dialing: { graceMs: 10, retryMaxMs: 300, backlogMs: 45 },
     },
-    ({ dialer, clock, tried }) => {
+    ({ dialer, clock, tried, counters }) => {
       const answers: unknown[] = []
       dialer.dial('daemon', 'stream', answer => answers.push(answer))
       clock.advance(1000)
       assert.deepEqual(answers, ['timeout'])
       assert.deepEqual(tried, [0, 10, 20, 30, 40, 45])
+      assert.deepEqual(
+        counters.counted.figures().map(({ name, labels, value }) => [name, labels, value]),
+        [['dial_retries', { errno: 'EAGAIN' }, 5]],
+      )
     },
   ))
