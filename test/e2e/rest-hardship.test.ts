@@ -21,8 +21,8 @@ const OK = `${head('HTTP/1.1 200 OK', 'Content-Length: 2')}ok`
 const UPGRADE = ['Upgrade: websocket', 'Connection: Upgrade']
 const SWITCHED = head('HTTP/1.1 101 Switching Protocols', ...UPGRADE)
 
-onOneSite('hasty consumers', {
-  'that send 5000 requests at once get 5000 answers in their order': async site => {
+onOneSite('a rest link with ends in a hurry, or in none', {
+  'consumers that send 5000 requests at once get 5000 answers in their order': async site => {
     const before = (await site.provider.recorded('served')).length
     const line = await site.client.line(SERVED)
     const targets = Array.from({ length: 5000 }, (_, index) => `/${index}`)
@@ -45,21 +45,21 @@ onOneSite('hasty consumers', {
     )
   },
 
-  'that are gone after several requests leave no half a request behind': async site => {
+  'consumers that are gone after several requests leave no half a request behind': async site => {
     const { consumer, upstream } = await led(site, get('/1') + get('/2') + get('/3'))
     await consumer.close()
     assert.equal((await upstream.hearsToEnd()).text, gotten('/1'))
     await isLeft(upstream)
   },
 
-  'that do not wait for 100 Continue are not held up': async site => {
+  'consumers that do not wait for 100 Continue are not held up': async site => {
     const request = head('POST /1 HTTP/1.1', 'Host: x', 'Content-Length: 4', 'Expect: 100-continue')
     const { consumer, upstream } = await led(site, `${request}wifi`, 'wifi')
     await upstream.write(head('HTTP/1.1 100 Continue') + OK)
     assert.equal((await consumer.hears('ok')).text, head('HTTP/1.1 100 Continue') + OK)
   },
 
-  'that talk before the tunnel is there are held, and lose nothing': async site => {
+  'consumers that talk before the tunnel is there are held, and lose nothing': async site => {
     const { consumer, upstream, got } = await led(site, get('/chat', ...UPGRADE))
     const pouring = site.client.pour(consumer.name, 10 * MB)
     // What it may hold is full long before this.
@@ -69,7 +69,7 @@ onOneSite('hasty consumers', {
     assert.deepEqual(body, { bytes: 10 * MB, sha256 })
   },
 
-  'that upgrade with a body get their tunnel after it': async site => {
+  'consumers that upgrade with a body get their tunnel after it': async site => {
     const request = head('POST /chat HTTP/1.1', 'Host: x', 'Content-Length: 4', ...UPGRADE)
     const { consumer, upstream } = await led(site, `${request}wi`, 'wi')
     await consumer.write('fi')
@@ -79,10 +79,7 @@ onOneSite('hasty consumers', {
     await consumer.write('through')
     assert.match((await upstream.hears('through')).text, /wifithrough$/)
   },
-})
-
-onOneSite('slow consumers', {
-  'that send a chunked body byte by byte are understood': async site => {
+  'consumers that send a chunked body byte by byte are understood': async site => {
     const before = (await site.provider.recorded('served')).length
     const line = await site.client.line(SERVED)
     await line.write(head('POST /1 HTTP/1.1', 'Host: x', 'Transfer-Encoding: chunked'))
@@ -97,7 +94,7 @@ onOneSite('slow consumers', {
     )
   },
 
-  'that read slowly hold up nobody but themselves, and are gone when they are': async site => {
+  'consumers that read slowly hold up nobody but themselves, and are gone when they are': async site => {
     const { consumer, upstream } = await led(site, get('/1'))
     await upstream.write(head('HTTP/1.1 200 OK', `Content-Length: ${50 * MB}`))
     const taken = await site.provider.fill(upstream.name, 200)
@@ -106,15 +103,12 @@ onOneSite('slow consumers', {
     await isLeft(upstream)
   },
 
-  'that say nothing cost the provider nothing': async site => {
+  'consumers that say nothing cost the provider nothing': async site => {
     const before = (await site.provider.recorded('served')).length
     for (let count = 0; count < 50; count += 1) await (await site.client.line(SERVED)).write('GET / HT')
     await onlyProbed(site, before)
   },
-})
-
-onOneSite('providers in a hurry', {
-  'that answer before they have read, and close, are heard': async site => {
+  'providers that answer before they have read, and close, are heard': async site => {
     const consumer = await site.client.line(LED)
     const accepted = site.provider.accepts('led')
     await consumer.write(get('/1'))
@@ -124,7 +118,7 @@ onOneSite('providers in a hurry', {
     assert.equal((await consumer.hearsToEnd()).text, OK)
   },
 
-  'that close without having read are told of as a bad gateway': async site => {
+  'providers that close without having read are told of as a bad gateway': async site => {
     const consumer = await site.client.line(LED)
     const accepted = site.provider.accepts('led')
     await consumer.write(get('/1'))
@@ -133,21 +127,22 @@ onOneSite('providers in a hurry', {
     assert.deepEqual(refusalIn(text), { status: 502, reason: 'provider-closed' })
   },
 
-  'that leave an upload of 20 MB without a word are told of, and the upload does not fail': async site => {
-    const size = 20 * MB
-    const { consumer, upstream } = await led(
-      site,
-      head('POST /1 HTTP/1.1', 'Host: x', `Content-Length: ${size}`),
-    )
-    const uploading = site.client.pour(consumer.name, size)
-    await upstream.hearsBody(MB)
-    await upstream.close()
-    const { text } = await consumer.hearsToEnd()
-    assert.deepEqual(refusalIn(text), { status: 502, reason: 'provider-closed' })
-    assert.equal((await uploading).bytes, size)
-  },
+  'providers that leave an upload of 20 MB without a word are told of, and the upload does not fail':
+    async site => {
+      const size = 20 * MB
+      const { consumer, upstream } = await led(
+        site,
+        head('POST /1 HTTP/1.1', 'Host: x', `Content-Length: ${size}`),
+      )
+      const uploading = site.client.pour(consumer.name, size)
+      await upstream.hearsBody(MB)
+      await upstream.close()
+      const { text } = await consumer.hearsToEnd()
+      assert.deepEqual(refusalIn(text), { status: 502, reason: 'provider-closed' })
+      assert.equal((await uploading).bytes, size)
+    },
 
-  'that end an answer without a length by a half-close have ended it': async site => {
+  'providers that end an answer without a length by a half-close have ended it': async site => {
     const { consumer, upstream } = await led(site, get('/1'))
     const answer = `${head('HTTP/1.1 200 OK')}all there is`
     await upstream.write(answer)
@@ -156,7 +151,7 @@ onOneSite('providers in a hurry', {
     await isLeft(upstream)
   },
 
-  'that half-close after a whole answer are done': async site => {
+  'providers that half-close after a whole answer are done': async site => {
     const { consumer, upstream } = await led(site, get('/1'))
     await upstream.write(OK)
     await upstream.halfClose()
@@ -164,7 +159,7 @@ onOneSite('providers in a hurry', {
     await isLeft(upstream)
   },
 
-  'that never come to the point are told of as a bad gateway': async site => {
+  'providers that never come to the point are told of as a bad gateway': async site => {
     const { consumer, upstream } = await led(site, get('/1'))
     await upstream.write(head('HTTP/1.1 102 Processing').repeat(40))
     const { text } = await consumer.hearsToEnd()
@@ -174,7 +169,7 @@ onOneSite('providers in a hurry', {
     await isLeft(upstream)
   },
 
-  'that answer a HEAD as chunked send no chunk': async site => {
+  'providers that answer a HEAD as chunked send no chunk': async site => {
     const { consumer, upstream } = await led(site, head('HEAD /1 HTTP/1.1', 'Host: x') + get('/2'))
     const answer = head('HTTP/1.1 200 OK', 'Transfer-Encoding: chunked')
     await upstream.write(answer)
@@ -183,7 +178,7 @@ onOneSite('providers in a hurry', {
     assert.equal((await consumer.hears('ok')).text, answer + OK)
   },
 
-  'that send an answer byte by byte are heard at once': async site => {
+  'providers that send an answer byte by byte are heard at once': async site => {
     const { consumer, upstream } = await led(site, get('/1'))
     const answer = `${head('HTTP/1.1 200 OK', 'Transfer-Encoding: chunked')}3;a=b\r\nabc\r\n`
     await upstream.write(answer)
@@ -193,26 +188,13 @@ onOneSite('providers in a hurry', {
     await consumer.write(get('/2'))
     assert.match((await upstream.hears('\r\n\r\n', 2)).text, /GET \/2/)
   },
-})
 
-onItsOwn(
-  'a request that waits for a provider ends in time when its link goes',
-  async site => {
-    const line = await site.client.line(LED)
-    await line.write(get('/1'))
-    await staysTrue('it waits', 100, async () => (await line.heard()).bytes === 0)
-    site.ctrl.serve([])
-    site.daemon.signal('SIGHUP')
-    const { text } = await line.hearsToEnd()
-    if (text !== '') assert.deepEqual(refusalIn(text), { status: 503, reason: 'provider-unreachable' })
+  // The last one: the container is gone afterwards.
+  'a provider is free again when the container of its consumer dies': async site => {
+    const { upstream } = await led(site, get('/1'))
+    await site.app.kill()
+    await isLeft(upstream)
   },
-  { absent: true },
-)
-
-onItsOwn('a consumer whose container dies frees its provider', async site => {
-  const { upstream } = await led(site, get('/1'))
-  await site.app.kill()
-  await isLeft(upstream)
 })
 
 onItsOwn(
