@@ -220,76 +220,89 @@ const withServer = async (world: World): Promise<Served> => {
   return { socketPath: app.path(SERVED), server }
 }
 
-scenario('a stream of 20 MB goes up and comes back at the same time, with trailers after it', async world => {
-  const { socketPath, server } = await withServer(world)
-  server.on('request', (incoming, response) => {
-    response.writeHead(200, { trailer: 'X-Who' })
-    incoming.pipe(response, { end: false })
-    incoming.once('end', () => {
-      response.addTrailers({ 'X-Who': `${incoming.headers['x-pv-client']}` })
-      response.end()
+/** Each row sets up the server for itself. */
+const WITH_NODE: Readonly<Record<string, (served: Served) => Promise<void>>> = {
+  'a stream of 20 MB goes up and comes back at the same time, with trailers after it': async ({
+    socketPath,
+    server,
+  }) => {
+    server.on('request', (incoming, response) => {
+      response.writeHead(200, { trailer: 'X-Who' })
+      incoming.pipe(response, { end: false })
+      incoming.once('end', () => {
+        response.addTrailers({ 'X-Who': `${incoming.headers['x-pv-client']}` })
+        response.end()
+      })
     })
-  })
-  const blocks = Array.from({ length: 320 }, () => randomBytes(65_536))
-  const asking = request({ socketPath, method: 'POST', headers: { host: 'x' } })
-  const uploading = pipeline(Readable.from(blocks), asking)
-  const [response]: IncomingMessage[] = await once(asking, 'response')
-  if (response === undefined) assert.fail()
-  const digest = createHash('sha256')
-  for await (const part of response) digest.update(part)
-  await uploading
-  assert.equal(digest.digest('hex'), sha256(Buffer.concat(blocks)))
-  assert.equal(response.trailers['x-who'], 'app')
-})
+    const blocks = Array.from({ length: 320 }, () => randomBytes(65_536))
+    const asking = request({ socketPath, method: 'POST', headers: { host: 'x' } })
+    const uploading = pipeline(Readable.from(blocks), asking)
+    const [response]: IncomingMessage[] = await once(asking, 'response')
+    if (response === undefined) assert.fail()
+    const digest = createHash('sha256')
+    for await (const part of response) digest.update(part)
+    await uploading
+    assert.equal(digest.digest('hex'), sha256(Buffer.concat(blocks)))
+    assert.equal(response.trailers['x-who'], 'app')
+  },
 
-scenario('an answer that comes piece by piece is heard piece by piece', async world => {
-  const { socketPath, server } = await withServer(world)
-  server.on('request', (_incoming, response) => {
-    response.writeHead(200, { 'content-type': 'text/event-stream' })
-    response.write('data: 0\n\n')
-    server.on('next', (count: number) => response.write(`data: ${count}\n\n`))
-  })
-  const asking = request({ socketPath, path: '/events', headers: { host: 'x' } }).end()
-  const [response]: IncomingMessage[] = await once(asking, 'response')
-  if (response === undefined) assert.fail()
-  for (let count = 1; count <= 10; count += 1) {
-    const [event]: Buffer[] = await once(response, 'data')
-    assert.equal(String(event), `data: ${count - 1}\n\n`)
-    server.emit('next', count)
-  }
-  asking.destroy()
-})
+  'an answer that comes piece by piece is heard piece by piece': async ({ socketPath, server }) => {
+    server.on('request', (_incoming, response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' })
+      response.write('data: 0\n\n')
+      server.on('next', (count: number) => response.write(`data: ${count}\n\n`))
+    })
+    const asking = request({ socketPath, path: '/events', headers: { host: 'x' } }).end()
+    const [response]: IncomingMessage[] = await once(asking, 'response')
+    if (response === undefined) assert.fail()
+    for (let count = 1; count <= 10; count += 1) {
+      const [event]: Buffer[] = await once(response, 'data')
+      assert.equal(String(event), `data: ${count - 1}\n\n`)
+      server.emit('next', count)
+    }
+    asking.destroy()
+  },
 
-scenario('a WebSocket works through a link, brings its identity, and closes as agreed', async world => {
-  const { socketPath, server } = await withServer(world)
-  const sockets = new WebSocketServer({ server })
-  sockets.on('connection', (socket, opening) => {
-    socket.send(`${opening.headers['x-pv-client']} as ${opening.headers['x-pv-role']}`)
-    socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary }))
-  })
-  const socket = new WebSocket(`ws+unix://${socketPath}:/chat`, { headers: { 'X-PV-Client': 'root' } })
-  const heard = async (): Promise<string> => {
-    const [data]: unknown[] = await once(socket, 'message')
-    return data instanceof Buffer ? sha256(data) : ''
-  }
-  assert.equal(await heard(), sha256('app as any'))
-  for (const size of [0, 1, 125, 126, 65_535, 65_536, 5_000_000]) {
-    const data = randomBytes(size)
-    socket.send(data)
-    assert.equal(await heard(), sha256(data), `${size} bytes`)
-  }
-  socket.close(4000, 'enough')
-  const [code, reason]: unknown[] = await once(socket, 'close')
-  assert.deepEqual([code, String(reason)], [4000, 'enough'])
-  sockets.close()
-})
+  'a WebSocket works through a link, brings its identity, and closes as agreed': async ({
+    socketPath,
+    server,
+  }) => {
+    const sockets = new WebSocketServer({ server })
+    sockets.on('connection', (socket, opening) => {
+      socket.send(`${opening.headers['x-pv-client']} as ${opening.headers['x-pv-role']}`)
+      socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary }))
+    })
+    const socket = new WebSocket(`ws+unix://${socketPath}:/chat`, { headers: { 'X-PV-Client': 'root' } })
+    const heard = async (): Promise<string> => {
+      const [data]: unknown[] = await once(socket, 'message')
+      return data instanceof Buffer ? sha256(data) : ''
+    }
+    assert.equal(await heard(), sha256('app as any'))
+    for (const size of [0, 1, 125, 126, 65_535, 65_536, 5_000_000]) {
+      const data = randomBytes(size)
+      socket.send(data)
+      assert.equal(await heard(), sha256(data), `${size} bytes`)
+    }
+    socket.close(4000, 'enough')
+    const [code, reason]: unknown[] = await once(socket, 'close')
+    assert.deepEqual([code, String(reason)], [4000, 'enough'])
+    sockets.close()
+  },
 
-scenario('a WebSocket that the server refuses is refused with its own words', async world => {
-  const { socketPath, server } = await withServer(world)
-  server.on('upgrade', (_incoming, socket) => {
-    socket.end(`${head('HTTP/1.1 403 Forbidden', 'Content-Length: 2', 'Connection: close')}no`)
-  })
-  const socket = new WebSocket(`ws+unix://${socketPath}:/chat`)
-  const [failure]: unknown[] = await once(socket, 'error').catch((thrown: unknown) => [thrown])
-  assert.match(String(failure), /Unexpected server response: 403/)
+  'a WebSocket that the server refuses is refused with its own words': async ({ socketPath, server }) => {
+    server.on('upgrade', (_incoming, socket) => {
+      socket.end(`${head('HTTP/1.1 403 Forbidden', 'Content-Length: 2', 'Connection: close')}no`)
+    })
+    const socket = new WebSocket(`ws+unix://${socketPath}:/chat`)
+    const [failure]: unknown[] = await once(socket, 'error').catch((thrown: unknown) => [thrown])
+    assert.match(String(failure), /Unexpected server response: 403/)
+  },
+}
+
+scenario('a server of Node behind a rest link', async (world, t) => {
+  const served = await withServer(world)
+  for (const [sentence, row] of Object.entries(WITH_NODE)) {
+    await t.test(sentence, () => row(served))
+    for (const event of ['request', 'upgrade', 'next']) served.server.removeAllListeners(event)
+  }
 })

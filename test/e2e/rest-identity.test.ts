@@ -1,6 +1,7 @@
 /** `rest` links: who asks is in every request as the graph says it, whatever the consumer writes; the rest is untouched. */
 import assert from 'node:assert/strict'
 import { asText } from '../support/daemon.ts'
+import type { Entry } from '../support/pv-ctrl.ts'
 import {
   exchange,
   forwardedOf,
@@ -160,18 +161,20 @@ onOneSite(
   { consumer: 'my app,1%', role: 'réseau:\r\nHost' },
 )
 
-for (const field of ['consumer', 'role']) {
-  onItsOwn(
-    `a ${field} whose name is too long for a header is not served, and the log says so`,
-    async site => {
-      const target = '/run/pvx/long.sock'
-      const entry = { ...site.entries.served, name: 'long', target, [field]: 'n'.repeat(256) }
-      const longest = { ...entry, name: 'longest', target: '/run/pvx/longest.sock', [field]: 'n'.repeat(255) }
-      site.ctrl.serve([entry, longest])
-      await site.daemon.reaches(keyOf(longest), 'mediating')
-      await site.daemon.reaches(keyOf(entry), 'pending')
-      await site.daemon.logged('why', line => asText(line).includes('at most 255 bytes'))
-      assert.ok(!exists(site.app.path(target)))
-    },
-  )
-}
+onItsOwn('a name that is too long for a header is not served, and the log says so', async site => {
+  const { ctrl, daemon, app } = site
+  for (const field of ['consumer', 'role']) {
+    const named = (name: string, bytes: number): Entry => ({
+      ...site.entries.served,
+      name,
+      target: `/run/pvx/${field}-${name}.sock`,
+      [field]: 'n'.repeat(bytes),
+    })
+    const [long, longest] = [named('long', 256), named('longest', 255)]
+    ctrl.serve([long, longest])
+    await daemon.reaches(keyOf(longest), 'mediating')
+    await daemon.reaches(keyOf(long), 'pending')
+    await daemon.logged('why', line => line['link'] === keyOf(long) && asText(line).includes('255 bytes'))
+    assert.ok(!exists(app.path(`${long['target']}`)))
+  }
+})

@@ -124,7 +124,8 @@ export const startHttpPeer = async (place: Place): Promise<HttpPeer> => {
     recorded: async (listener, since = 0) =>
       (await ask(t.type({ connections: t.array(Recorded) }), 'recorded', { listener, since })).connections,
     closeLines: async () => {
-      await Promise.all([...open].map(line => line.close()))
+      // Those of a peer that is gone were closed with it.
+      await Promise.allSettled([...open].map(line => line.close()))
     },
   }
 }

@@ -235,5 +235,5 @@ export const led = async ({ client, provider }: Site, text: string, mark = '\r\n
 }
 
 /** Until the other side has left a line, whatever it said before. */
-export const isLeft = (line: Line, deadlineMs = 1000): Promise<boolean> =>
-  eventually('the line is closed', async () => (await line.state()) === 'close', deadlineMs)
+export const isLeft = (line: Line): Promise<boolean> =>
+  eventually('the line is closed', async () => (await line.state()) === 'close')
