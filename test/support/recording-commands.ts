@@ -88,7 +88,7 @@ export class RecordingCommands implements Commands {
   readonly #output: Readonly<Record<Side, Output>> = { consumer: empty(), provider: empty() }
   readonly #timers = new Map<string, Timer>()
   /** What is being shown, from `#seen` on still to be consumed. */
-  #shown = NOTHING
+  #shown = new Uint8Array(0)
   #seen = 0
   #offered: Side | undefined
   #now = 0
@@ -118,6 +118,10 @@ export class RecordingCommands implements Commands {
   /** The provider is asked for, and did not answer yet. */
   get dialling(): boolean {
     return this.#dial === 'asked' && !this.closed
+  }
+
+  get reached(): boolean {
+    return this.#dial === 'reached'
   }
 
   /** What the side has got, or gets as soon as it is reached. */
@@ -276,8 +280,8 @@ export class RecordingCommands implements Commands {
   }
 
   #process(from: Side, input: Pending, bytes: Buffer): void {
-    // A copy, so that it can be overwritten: the session may not look at it later.
-    this.#shown = Buffer.from(bytes)
+    // A copy, so that it can be overwritten: the session may not look at it later. No Buffer, whose `slice` is another.
+    this.#shown = Uint8Array.from(bytes)
     this.#seen = 0
     this.#offered = from
     input.left = NOTHING
@@ -297,11 +301,11 @@ export class RecordingCommands implements Commands {
     }
     input.left = this.closed ? NOTHING : bytes.subarray(this.#seen)
     this.#shown.fill(0xee)
-    this.#shown = NOTHING
+    this.#shown = new Uint8Array(0)
     this.#offered = undefined
   }
 
-  #take(from: Side, bytes: number, fds: number): readonly [Buffer, readonly number[]] {
+  #take(from: Side, bytes: number, fds: number): readonly [Uint8Array, readonly number[]] {
     const input = this.#input[from]
     const isThere = bytes === 0 || (this.#offered === from && this.#seen + bytes <= this.#shown.length)
     if (!isThere || bytes < 0 || fds > input.fds.length) throw new Error('more than there is was taken')

@@ -54,7 +54,10 @@ describe('a consumer that half-closes', () => {
   })
 
   test('while its answer comes slowly is not cut', () => {
-    const stage = new RestStage().consumerSays(GET).ends('consumer').providerSays('HTTP/1.1 200 OK⏎Content-Length: 4⏎⏎')
+    const stage = new RestStage()
+      .consumerSays(GET)
+      .ends('consumer')
+      .providerSays('HTTP/1.1 200 OK⏎Content-Length: 4⏎⏎')
     for (const byte of 'wifi') stage.elapse(50_000).providerSays(byte)
     assert.equal(stage.toConsumer, response('wifi'))
   })
@@ -105,7 +108,10 @@ describe('a tunnel', () => {
   })
 
   test('is never too idle, too long or too old', () => {
-    const stage = tunnel().elapse(24 * 3600_000).consumerSays('still').providerSays('here')
+    const stage = tunnel()
+      .elapse(24 * 3600_000)
+      .consumerSays('still')
+      .providerSays('here')
     assert.ok(stage.toProvider.endsWith('still') && stage.toConsumer.endsWith('here'))
     assert.equal(stage.closing, undefined)
   })
@@ -144,7 +150,9 @@ describe('a provider that cannot be reached', () => {
   })
 
   test('and is asked by HEAD gives no body', () => {
-    const stage = new RestStage({ dials: 'when told' }).consumerSays(`HEAD / HTTP/1.1⏎${H}⏎`).dialled('refused')
+    const stage = new RestStage({ dials: 'when told' })
+      .consumerSays(`HEAD / HTTP/1.1⏎${H}⏎`)
+      .dialled('refused')
     assert.match(stage.toConsumer, /^HTTP\/1\.1 503 Service Unavailable⏎.*Content-Length: 0⏎.*⏎⏎$/)
   })
 })
@@ -159,7 +167,11 @@ describe('time limits', () => {
   })
 
   test('a later head has 10 s too, from its own first byte', () => {
-    const stage = new RestStage().consumerSays(GET).providerSays(response('ok')).elapse(50_000).consumerSays('GET')
+    const stage = new RestStage()
+      .consumerSays(GET)
+      .providerSays(response('ok'))
+      .elapse(50_000)
+      .consumerSays('GET')
     assert.equal(stage.elapse(9000).closing, undefined)
     stage.elapse(2000)
     assert.equal(stage.toConsumer, response('ok') + refusal(408, 'head-timeout'))
@@ -272,7 +284,9 @@ describe('what has to wait is bounded', () => {
   })
 
   test('a consumer is not read beyond its buffer while its provider is dialled', () => {
-    const stage = new RestStage({ dials: 'when told' }).consumerSays(`POST / HTTP/1.1⏎${H}Content-Length: 1000000⏎⏎`)
+    const stage = new RestStage({ dials: 'when told' }).consumerSays(
+      `POST / HTTP/1.1⏎${H}Content-Length: 1000000⏎⏎`,
+    )
     stage.consumerSays('x'.repeat(1_000_000)).dialled()
     assert.ok(stage.toProvider.endsWith('x'.repeat(1_000_000)))
   })

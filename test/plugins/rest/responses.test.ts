@@ -40,9 +40,17 @@ describe('a response after which the connection goes on', () => {
     ['the answer to HEAD, without either', HEAD, of('')],
     ['204 without a length', GET, of('', '', 'HTTP/1.1 204 No Content')],
     ['204 with a length', GET, of('Content-Length: 9⏎', '', 'HTTP/1.1 204 No Content')],
-    ['304 with the length of what was not modified', GET, of('Content-Length: 9⏎', '', 'HTTP/1.1 304 Not Modified')],
+    [
+      '304 with the length of what was not modified',
+      GET,
+      of('Content-Length: 9⏎', '', 'HTTP/1.1 304 Not Modified'),
+    ],
     ['304 with a coding', GET, of('Transfer-Encoding: chunked⏎', '', 'HTTP/1.1 304 Not Modified')],
-    ['an HTTP/1.0 response that keeps alive', GET, of('Connection: keep-alive⏎Content-Length: 1⏎', 'x', 'HTTP/1.0 200 OK')],
+    [
+      'an HTTP/1.0 response that keeps alive',
+      GET,
+      of('Connection: keep-alive⏎Content-Length: 1⏎', 'x', 'HTTP/1.0 200 OK'),
+    ],
     ['a status without a phrase', GET, of('Content-Length: 0⏎', '', 'HTTP/1.1 299 ')],
     ['a status of no known class', GET, of('Content-Length: 0⏎', '', 'HTTP/1.1 799 Odd')],
     ['fields of the identity, which are the provider’s own', GET, of('X-PV-Client: me⏎Content-Length: 0⏎')],
@@ -85,7 +93,10 @@ describe('a response after which the connection is closed', () => {
   for (const [what, answer] of EOF) {
     for (const how of ['ends', 'leaves'] as const) {
       test(`${what} goes on until the provider ${how}`, () => {
-        const stage = new RestStage().consumerSays(GET).providerSays(answer).providerSays('⏎HTTP/1.1 404 no⏎⏎')
+        const stage = new RestStage()
+          .consumerSays(GET)
+          .providerSays(answer)
+          .providerSays('⏎HTTP/1.1 404 no⏎⏎')
         assert.equal(stage.closing, undefined)
         isOver(stage[how]('provider'), `${answer}⏎HTTP/1.1 404 no⏎⏎`)
         assert.equal(stage.counted('errors'), 0)
@@ -98,7 +109,11 @@ describe('a response after which the connection is closed', () => {
     ['one of HTTP/1.0', GET, of('Content-Length: 4⏎', 'body', 'HTTP/1.0 200 OK')],
     ['one to a request that says close', `GET / HTTP/1.1⏎${H}Connection: close⏎⏎`, response('body')],
     ['one to an HTTP/1.0 request', 'GET / HTTP/1.0⏎⏎', response('body')],
-    ['one to an HTTP/1.0 request that wants more', 'GET / HTTP/1.0⏎Connection: keep-alive⏎⏎', response('body')],
+    [
+      'one to an HTTP/1.0 request that wants more',
+      'GET / HTTP/1.0⏎Connection: keep-alive⏎⏎',
+      response('body'),
+    ],
   ]
   for (const [what, request, answer] of CLOSES) {
     test(`${what}, and what comes next is not forwarded`, () => {
@@ -131,7 +146,9 @@ describe('a response after which the connection is closed', () => {
 
   test('an answer that begins before the body has ended is relayed while both go on', () => {
     const head = `POST / HTTP/1.1⏎${H}Content-Length: 8⏎⏎`
-    const stage = new RestStage().consumerSays(`${head}wifi`).providerSays('HTTP/1.1 200 OK⏎Content-Length: 4⏎⏎ab')
+    const stage = new RestStage()
+      .consumerSays(`${head}wifi`)
+      .providerSays('HTTP/1.1 200 OK⏎Content-Length: 4⏎⏎ab')
     assert.equal(stage.toConsumer, 'HTTP/1.1 200 OK⏎Content-Length: 4⏎⏎ab')
     stage.consumerSays('wifi').providerSays('cd')
     assert.equal(stage.toProvider, told(`${head}wifiwifi`))
@@ -218,7 +235,11 @@ describe('a provider that goes away', () => {
     })
 
     test(`#39 without a byte on a later request (it ${how}): the connection is closed without a byte`, () => {
-      const stage = new RestStage().consumerSays(GET).providerSays(response('one')).consumerSays(GET)[how]('provider')
+      const stage = new RestStage()
+        .consumerSays(GET)
+        .providerSays(response('one'))
+        .consumerSays(GET)
+        [how]('provider')
       assert.equal(stage.toConsumer, response('one'))
       assert.ok(stage.closing !== undefined)
     })

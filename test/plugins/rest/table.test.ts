@@ -43,7 +43,15 @@ describe('whoever asks is told to the provider, by nobody else', () => {
     assert.equal(stage.counted('spoof_stripped'), 1)
   })
 
-  const SPELLINGS = ['x_pv-ROLE', 'X*PV*Role', 'X-PV-', 'x~pv~role', 'X.PV.Client', "x'pv'x", 'X-PV-Anything_else']
+  const SPELLINGS = [
+    'x_pv-ROLE',
+    'X*PV*Role',
+    'X-PV-',
+    'x~pv~role',
+    'X.PV.Client',
+    "x'pv'x",
+    'X-PV-Anything_else',
+  ]
   for (const name of ['X-PV-Client', 'x-pv-client', ...SPELLINGS]) {
     test(`#4 ${name} never gets through`, () => {
       const stage = new RestStage().consumerSays(get(`A: 1⏎${name}: admin⏎B: 2⏎`))
@@ -95,7 +103,10 @@ describe('what concerns one hop ends here', () => {
   ]
   for (const [fields, left] of REBUILT) {
     test(`'${fields}' becomes '${left}'`, () =>
-      assert.equal(new RestStage().consumerSays(get(fields)).toProvider.toLowerCase(), told(get(left)).toLowerCase()))
+      assert.equal(
+        new RestStage().consumerSays(get(fields)).toProvider.toLowerCase(),
+        told(get(left)).toLowerCase(),
+      ))
   }
 
   test('an expectation of HTTP/1.0 is not forwarded', () => {
@@ -204,9 +215,18 @@ describe('bodies', () => {
     ['17 KiB of extensions', `1;a=${'x'.repeat(1000)}⏎y⏎`.repeat(17), 'chunk'],
     ['data that ends in a bare LF', '4⏎wifi\n0⏎⏎', 'chunk'],
     ['data that ends in a bare CR', '4⏎wifi\r0⏎⏎', 'chunk'],
-    ...['Content-Length: 4', 'Transfer-Encoding: chunked', 'Host: y', 'Connection: close', 'Upgrade: x', 'TE: x'].map(
-      (field): readonly [string, string, string] => [`#24 the trailer ${field}`, `0⏎${field}⏎⏎`, 'trailer'],
-    ),
+    ...[
+      'Content-Length: 4',
+      'Transfer-Encoding: chunked',
+      'Host: y',
+      'Connection: close',
+      'Upgrade: x',
+      'TE: x',
+    ].map((field): readonly [string, string, string] => [
+      `#24 the trailer ${field}`,
+      `0⏎${field}⏎⏎`,
+      'trailer',
+    ]),
     ...['Trailer: a', 'Expect: x', 'authorization: x'].map((field): readonly [string, string, string] => [
       `the trailer ${field}`,
       `0⏎${field}⏎⏎`,
@@ -225,8 +245,11 @@ describe('bodies', () => {
       const stage = new RestStage().consumerSays(chunked('3⏎abc⏎')).consumerSays(body)
       assert.equal(stage.toConsumer, refusal(400, reason))
       assert.equal(stage.closing, 'linger')
-      const whole = told(chunked(`3⏎abc⏎${body}`))
-      assert.ok(whole.startsWith(stage.toProvider.replace(/(⏎[0-9A-Fa-f]+⏎)?(\r|\n)?$/, '')), stage.toProvider)
+      const whole = told(chunked(`3⏎abc⏎${body.replaceAll(/;a=x+/g, '')}`))
+      assert.ok(
+        whole.startsWith(stage.toProvider.replace(/(⏎[0-9A-Fa-f]+⏎)?(\r|\n)?$/, '')),
+        stage.toProvider,
+      )
       assert.doesNotMatch(stage.toProvider, /⏎0+⏎/)
     })
   }
@@ -260,24 +283,28 @@ describe('upgrades', () => {
     stage.consumerSays(frames).providerSays(frames)
     assert.equal(stage.toProvider, `${offered}abc${frames}`)
     assert.equal(stage.toConsumer, `${SWITCH}hello${frames}`)
-    assert.equal(stage.counted('tunnels_total'), 1)
+    assert.equal(stage.counted('tunnels'), 1)
     stage.ends('consumer')
-    assert.ok(stage.commands.hasEnded('provider'))
+    assert.equal(stage.commands.hasEnded('provider'), true)
     stage.providerSays('bye')
-    assert.ok(stage.toConsumer.endsWith('bye'))
+    assert.equal(stage.toConsumer, `${SWITCH}hello${frames}bye`)
     stage.ends('provider')
-    assert.ok(stage.commands.hasEnded('consumer'))
+    assert.equal(stage.commands.hasEnded('consumer'), true)
   })
 
   test('#35 after a refused upgrade, what was glued to it is a request', () => {
-    const stage = new RestStage().consumerSays(get(UPGRADE) + GET).providerSays(response('no', '403 Forbidden'))
+    const stage = new RestStage()
+      .consumerSays(get(UPGRADE) + GET)
+      .providerSays(response('no', '403 Forbidden'))
     assert.equal(stage.toProvider, offered + told(GET))
     stage.providerSays(response('yes'))
     assert.equal(stage.toConsumer, response('no', '403 Forbidden') + response('yes'))
   })
 
   test('after a refused upgrade, garbage that was glued to it is refused', () => {
-    const stage = new RestStage().consumerSays(`${get(UPGRADE)}abc⏎⏎`).providerSays(response('no', '403 Forbidden'))
+    const stage = new RestStage()
+      .consumerSays(`${get(UPGRADE)}abc⏎⏎`)
+      .providerSays(response('no', '403 Forbidden'))
     assert.equal(stage.toConsumer, response('no', '403 Forbidden') + refusal(400, 'request-line'))
     assert.equal(stage.toProvider, offered)
   })
@@ -305,10 +332,12 @@ describe('upgrades', () => {
   })
 
   test('of several offers, those that may be made are', () => {
-    const stage = new RestStage().consumerSays(get('Connection: upgrade⏎Upgrade: h2c, websocket, TLS/1.0, x/1⏎'))
+    const stage = new RestStage().consumerSays(
+      get('Connection: upgrade⏎Upgrade: h2c, websocket, TLS/1.0, x/1⏎'),
+    )
     assert.match(stage.toProvider, /⏎Upgrade: websocket, ?x\/1⏎Connection: upgrade⏎⏎$/i)
     stage.providerSays('HTTP/1.1 101 Switching Protocols⏎Connection: Upgrade⏎Upgrade: x/1⏎⏎')
-    assert.equal(stage.counted('tunnels_total'), 1)
+    assert.equal(stage.counted('tunnels'), 1)
   })
 
   test('HTTP/1.0 cannot upgrade', () => {
@@ -317,7 +346,9 @@ describe('upgrades', () => {
   })
 
   test('the body of an upgrade is finished before the tunnel starts', () => {
-    const stage = new RestStage().consumerSays(post(`${UPGRADE}Content-Length: 4⏎`, 'wi')).providerSays(SWITCH)
+    const stage = new RestStage()
+      .consumerSays(post(`${UPGRADE}Content-Length: 4⏎`, 'wi'))
+      .providerSays(SWITCH)
     stage.consumerSays('fiabc')
     assert.ok(stage.toProvider.endsWith('⏎⏎wifiabc'), stage.toProvider)
     assert.equal(stage.toConsumer, SWITCH)
