@@ -94,6 +94,7 @@ const CLAIMS = pick(
   ],
 )
 
+// `close` in Proxy-Connection, which no RFC knows, ends the connection for Node. We drop that field.
 const HOPS = pick(
   ...[
     'Connection: keep-alive',
@@ -110,7 +111,7 @@ const HOPS = pick(
     'Upgrade: h2c, x',
     'Connection:',
   ],
-  ...['Proxy-Connection: close', 'HTTP2-Settings: AA', 'Connection: upgrade, close', 'connection: ,a,,'],
+  ...['Proxy-Connection: x', 'HTTP2-Settings: AA', 'Connection: upgrade, close', 'connection: ,a,,'],
 )
 
 const TRICKS = pick(

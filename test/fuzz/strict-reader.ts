@@ -116,10 +116,12 @@ const readOnce = async (bytes: Uint8Array): Promise<Reading> => {
   wire.push(bytes)
   wire.push(null)
   for (let turns = 0; !wire.isOver && turns < 100; turns += 1) await turn()
-  const stuck = wire.isOver ? undefined : 'it does not come to an end'
   wire.destroy()
+  if (!wire.isOver) throw new Error('Node does not come to an end')
+  // Where a request has offered an upgrade, Node keeps to itself what is wrong with its body.
+  const isStuck = wire.incoming.some(({ isComplete }) => !isComplete)
   return {
-    refused: wire.refused ?? stuck,
+    refused: wire.refused ?? (isStuck ? 'within a body' : undefined),
     requests: wire.incoming.map(({ message, parts, isComplete }) => ({
       method: message.method ?? '',
       target: message.url ?? '',

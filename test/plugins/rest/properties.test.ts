@@ -9,10 +9,7 @@ import { IDENTITY, RestStage, shown, wire } from '../../support/rest-stage.ts'
 /** `PVX_TEST_SEED` tries other inputs; fast-check prints it with what it found. */
 const SEED = Number(process.env['PVX_TEST_SEED'] ?? 20_251)
 
-const runs = (numRuns: number): { readonly seed: number; readonly numRuns: number } => ({
-  seed: SEED,
-  numRuns,
-})
+const runs = (numRuns: number) => ({ seed: SEED, numRuns, includeErrorInReport: true })
 
 const cuts = fc.array(fc.nat(999), { maxLength: 12 })
 

@@ -178,7 +178,7 @@ describe('bodies', () => {
   })
 
   const GOOD: readonly (readonly [what: string, body: string, forwarded: string])[] = [
-    ['sizes as they were written', '0A⏎0123456789⏎00000000000000ff⏎' + 'x'.repeat(255) + '⏎000⏎⏎', ''],
+    ['sizes as they were written', `0A⏎0123456789⏎00000000000000ff⏎${'x'.repeat(255)}⏎000⏎⏎`, ''],
     ['extensions of all kinds', '1;a⏎x⏎1 ;\ta = b⏎y⏎1;a="\\"; \t";b⏎z⏎0;last⏎⏎', '1⏎x⏎1⏎y⏎1⏎z⏎0⏎⏎'],
     ['trailers', '0⏎A: 1⏎b:⏎⏎', ''],
     ['what looks like the end within a chunk', '6⏎0⏎⏎x⏎0⏎⏎', ''],
