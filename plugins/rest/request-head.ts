@@ -131,8 +131,8 @@ export class RequestHead {
     for (;;) {
       const found = this.#fields.next(view)
       if (found === 'field') {
-        const leftOut = this.#take(view, this.#fields.name)
-        this.#table.add(this.#fields.start, leftOut)
+        const { name, start } = this.#fields
+        this.#table.add(start, name !== 'other' && this.#take(view, name))
       } else if (found === 'end') {
         return this.#judge(view) ?? 'whole'
       } else {

@@ -96,7 +96,7 @@ export class ResponseHead {
     for (;;) {
       const found = this.#fields.next(view)
       if (found === 'field') {
-        this.#take(view)
+        if (this.#fields.name !== 'other') this.#take(view)
       } else if (found === 'end') {
         this.end = this.#fields.upcoming
         this.isAmbiguous ||= this.hasCoding && (this.contentLength >= 0 || this.#isHttp10)

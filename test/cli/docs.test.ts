@@ -8,6 +8,7 @@ import { metricsText } from '../../src/control/metrics.ts'
 import { CountersJson, GraphJson, LinkDetailsJson, TransitionJson } from '../../src/control/shapes.ts'
 import { E } from '../../src/fp.ts'
 import { aView, bench } from '../control/support.ts'
+import { aLink } from '../support/builders.ts'
 import { inRepository } from './support.ts'
 
 const read = (path: string): string => readFileSync(inRepository(path), 'utf8')
@@ -86,8 +87,21 @@ describe('docs/operations.md', () => {
   })
 
   test('has a row for every metric with its labels, and for no other', async () => {
+    const figure = { of: 'protocol', name: 'figure', help: 'F.', labels: { label: 'x' }, value: 1 } as const
+    const ofProtocol = aView({
+      link: aLink('proto').ofType('TYPE'),
+      counters: {
+        figures: [
+          { ...figure, kind: 'total' },
+          { ...figure, kind: 'gauge' },
+          { ...figure, of: 'link', name: 'dial_retries', labels: { errno: 'ENOENT' }, kind: 'total' },
+          { ...figure, of: 'link', name: 'descriptors_dropped', labels: {}, kind: 'total' },
+        ],
+        histograms: [{ name: 'figure', help: 'F.', bucketsMs: [5], counts: [0, 1], sumMs: 6 }],
+      },
+    })
     const { text } = await metricsText({
-      links: [aView({ counters: {} })],
+      links: [aView({ counters: {} }), ofProtocol],
       graph: null,
       graphReadAt: null,
       conditions: [],
@@ -98,7 +112,10 @@ describe('docs/operations.md', () => {
     const samples = text.split('\n').filter(line => line !== '' && !line.startsWith('#'))
     const labelled = samples.map(line => {
       const [, name = '', labels = ''] = /^(\w+)(?:\{(.*)\})? /.exec(line) ?? []
-      return `${name} ${[...matchesOf(labels, /(\w+)="/g)].join(', ')}`.trim()
+      return `${name} ${[...matchesOf(labels, /(\w+)="/g)].join(', ')}`
+        .replace('TYPE_figure', 'TYPE_NAME')
+        .replace(', label', ", and the plugin's")
+        .trim()
     })
     const rows = operations.split('\n').filter(line => /^\| `(?:pv_xconnect|process)_/.test(line))
     assert.deepEqual(
