@@ -154,6 +154,17 @@ describe('a response after which the connection is closed', () => {
     goesOn(stage, response('abcd'))
   })
 
+  test('a provider that reads no more is asked nothing more', () => {
+    const stage = new RestStage()
+      .consumerSays(GET.repeat(2))
+      .breaks('provider')
+      .providerSays(response('last'))
+    isOver(stage, response('last'))
+    assert.equal(stage.counted('requests'), 1)
+    const idle = new RestStage().consumerSays(GET).providerSays(response('last')).breaks('provider')
+    isOver(idle, response('last'))
+  })
+
   for (const more of ['x', response('unasked')]) {
     test(`#41 bytes behind a response are never delivered (${more.slice(0, 8)})`, () => {
       const stage = new RestStage().consumerSays(GET).providerSays(response('body') + more)
