@@ -68,10 +68,14 @@ const withoutBadBlanks = (input: Buffer): Buffer =>
     'latin1',
   )
 
+/** As Node reads it; from where it refuses to go on, as it reads it without bad blanks. */
 const asWritten = async (input: Buffer): Promise<Reading> => {
   const written = await read(input)
-  const mayBeBlanks = written.refused === 'HPE_STRICT' || written.refused === 'HPE_INVALID_CHUNK_SIZE'
-  return mayBeBlanks ? read(withoutBadBlanks(input)) : written
+  const mended = withoutBadBlanks(input)
+  if (written.refused === undefined || mended.equals(input)) return written
+  const whole = written.requests.filter(({ isComplete }) => isComplete)
+  const further = await read(mended)
+  return { refused: further.refused, requests: [...whole, ...further.requests.slice(whole.length)] }
 }
 
 /** The same request by a method that Node knows, so that it can be read. */
