@@ -10,7 +10,7 @@ import type { ByteView, Commands } from '../../src/relay/contract.ts'
 import type { FieldName } from './field-names.ts'
 import { FieldReader, FieldTable } from './fields.ts'
 import { LineReader } from './lines.ts'
-import { areAlike, bytesOf, isWord } from './octets.ts'
+import { areAlike, bytesOf, HTAB, isWord } from './octets.ts'
 import { REFUSALS, type Refusal } from './refusals.ts'
 import { RequestLine } from './request-line.ts'
 import { Offers } from './upgrade.ts'
@@ -173,12 +173,12 @@ export class RequestHead {
         this.#lengths += 1
         this.#framingLine = this.#fields.start
         this.bodyBytes = contentLengthOf(view, start, end)
-        if (this.bodyBytes < 0) this.#framingDefect ??= REFUSALS.contentLength
+        if (this.bodyBytes < 0 || this.#endsInTab(view, end)) this.#framingDefect ??= REFUSALS.contentLength
         return false
       case 'transfer-encoding':
         this.#codings += 1
         this.#framingLine = this.#fields.start
-        this.#takeCoding(transferCodingOf(view, start, end))
+        this.#takeCoding(this.#endsInTab(view, end) ? 'invalid' : transferCodingOf(view, start, end))
         return false
       case 'lookAlike':
         this.#framingLine = this.#fields.start
@@ -208,6 +208,15 @@ export class RequestHead {
       default:
         return false
     }
+  }
+
+  /**
+   * A tab behind the value. It is a blank like any other (RFC 9110 section 5.6.3), but some parsers take it for a part of the
+   * value (llhttp does), and would see no length or coding at all, or refuse it.
+   */
+  #endsInTab(view: ByteView, valueEnd: number): boolean {
+    for (let at = valueEnd; at < this.#lines.end; at += 1) if (view[at] === HTAB) return true
+    return false
   }
 
   #isForAnother(view: ByteView, start: number, end: number): boolean {

@@ -120,7 +120,6 @@ export class ResponseHead {
       minor >= 0 &&
       view[start + 8] === SP &&
       hundreds >= 1 &&
-      hundreds <= 5 &&
       tens >= 0 &&
       ones >= 0 &&
       // Many leave out the space where there are no words.

@@ -65,6 +65,8 @@ class RestSession implements Session {
   #consumerEnded = false
   /** It is gone altogether. */
   #consumerGone = false
+  /** What it says is still read, but no further request can be given to it. */
+  #providerIsBroken = false
   /** What runs may end; nothing new begins. */
   #isWithdrawn = false
 
@@ -94,6 +96,7 @@ class RestSession implements Session {
         return
       case 'broken':
         if (input.to === 'consumer') this.#consumerLeaves(out)
+        else this.#providerStopsReading(out)
         return
       case 'dialled':
         if (input.failed !== undefined) this.#refuse(REFUSALS.unreachable, out)
@@ -282,6 +285,7 @@ class RestSession implements Session {
       !this.#request.closes &&
       // What is left of a request must never be read as another one.
       this.#requestBody.over &&
+      !this.#providerIsBroken &&
       !this.#isWithdrawn
     if (!goesOn) {
       this.#close('linger', out)
@@ -340,6 +344,12 @@ class RestSession implements Session {
     if (this.#phase !== 'exchange') return
     out.count(FIGURES.consumerAborts)
     if (this.#requestBody.over) this.#close('flush', out)
+  }
+
+  /** The response to what it has read may still come (RFC 9112 section 9.5). */
+  #providerStopsReading(out: Commands): void {
+    this.#providerIsBroken = true
+    if (this.#phase === 'idle') this.#providerEnds(out)
   }
 
   #providerEnds(out: Commands): void {

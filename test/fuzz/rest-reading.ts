@@ -5,6 +5,8 @@
  */
 import assert from 'node:assert/strict'
 import { METHODS } from 'node:http'
+import { restSessions } from '../../plugins/rest/session.ts'
+import { DEFAULT_LIMITS } from '../../src/model/limits.ts'
 import type { Session } from '../../src/relay/contract.ts'
 import { RestStage, response, shown, wire } from '../support/rest-stage.ts'
 import { type Field, type Reading, type ReadRequest, read, readOne } from './strict-reader.ts'
@@ -19,11 +21,12 @@ export interface Served {
   readonly reason: string | undefined
 }
 
+const sessions = restSessions({ consumer: 'app', role: 'any' }, DEFAULT_LIMITS)
 const ANSWER = response()
 
 /** All of the input comes before any answer, and then its end, so that what is whole is whole and what is not never will be. */
-export const serve = (pieces: readonly Buffer[], session?: Session): Served => {
-  const stage = new RestStage(session === undefined ? {} : { session })
+export const serve = (pieces: readonly Buffer[], session = sessions()): Served => {
+  const stage = new RestStage({ session })
   const { commands } = stage
   for (const piece of pieces) commands.arrive('consumer', piece)
   commands.end('consumer')
@@ -65,10 +68,14 @@ const withoutBadBlanks = (input: Buffer): Buffer =>
     'latin1',
   )
 
+/** As Node reads it; from where it refuses to go on, as it reads it without bad blanks. */
 const asWritten = async (input: Buffer): Promise<Reading> => {
   const written = await read(input)
-  const mayBeBlanks = written.refused === 'HPE_STRICT' || written.refused === 'HPE_INVALID_CHUNK_SIZE'
-  return mayBeBlanks ? read(withoutBadBlanks(input)) : written
+  const mended = withoutBadBlanks(input)
+  if (written.refused === undefined || mended.equals(input)) return written
+  const whole = written.requests.filter(({ isComplete }) => isComplete)
+  const further = await read(mended)
+  return { refused: further.refused, requests: [...whole, ...further.requests.slice(whole.length)] }
 }
 
 /** The same request by a method that Node knows, so that it can be read. */

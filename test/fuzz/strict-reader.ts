@@ -162,13 +162,18 @@ export const read = async (bytes: Uint8Array): Promise<Reading> => {
   return { refused: rest.refused, requests: [...reading.requests, ...rest.requests] }
 }
 
+const HEAD_END = Buffer.from('\r\n\r\n')
+const LF = 0x0a
+
 /** Exactly one whole request and not a byte more, or `undefined`. */
-export const readOne = async (bytes: Uint8Array): Promise<ReadRequest | undefined> => {
+export const readOne = async (bytes: Buffer): Promise<ReadRequest | undefined> => {
   const { refused, requests } = await readOnce(bytes)
   const [only] = requests
   if (refused !== undefined || requests.length !== 1 || only === undefined || !only.isComplete)
     return undefined
-  // A rest of empty lines would go unnoticed.
+  // Only a rest of empty lines would go unnoticed, and a head alone has none.
+  const isHead = bytes.indexOf(HEAD_END) === bytes.length - HEAD_END.length
+  if (isHead || bytes.at(-1) !== LF) return only
   const shorter = await readOnce(bytes.subarray(0, -1))
   return wholeOf(shorter) === 0 ? only : undefined
 }

@@ -54,7 +54,7 @@ export class RestStage {
   readonly commands: RecordingCommands
 
   constructor({ consumer = 'app', role = 'any', limits = {}, dials = 'at once', session }: Staging = {}) {
-    const real = restSessions({ consumer, role }, { ...DEFAULT_LIMITS, ...limits })
+    const real = (): Session => restSessions({ consumer, role }, { ...DEFAULT_LIMITS, ...limits })()
     this.commands = new RecordingCommands(session ?? real(), 0, dials)
   }
 

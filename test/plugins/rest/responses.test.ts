@@ -30,7 +30,6 @@ describe('a response after which the connection goes on', () => {
   const ROWS: readonly (readonly [what: string, request: string, answer: string])[] = [
     ['a counted body', GET, response('body')],
     ['a length of 0', GET, response()],
-    ['a length in leading zeros', GET, of('Content-Length: 0004⏎', 'body')],
     ['the same length twice', GET, of('Content-Length: 4⏎content-length: 4⏎', 'body')],
     ['a chunked body, untouched', GET, CHUNKED],
     ['other codings before chunked', GET, of('transfer-encoding: gzip, Chunked⏎', '1⏎x⏎0⏎⏎')],
@@ -153,6 +152,17 @@ describe('a response after which the connection is closed', () => {
     stage.consumerSays('wifi').providerSays('cd')
     assert.equal(stage.toProvider, told(`${head}wifiwifi`))
     goesOn(stage, response('abcd'))
+  })
+
+  test('a provider that reads no more is asked nothing more', () => {
+    const stage = new RestStage()
+      .consumerSays(GET.repeat(2))
+      .breaks('provider')
+      .providerSays(response('last'))
+    isOver(stage, response('last'))
+    assert.equal(stage.counted('requests'), 1)
+    const idle = new RestStage().consumerSays(GET).providerSays(response('last')).breaks('provider')
+    isOver(idle, response('last'))
   })
 
   for (const more of ['x', response('unasked')]) {
