@@ -76,6 +76,38 @@ onOneSite('upgrades over a rest link', {
     }
   },
 
+  'a consumer that says all it has before the 101, and half-closes, is heard after it': async site => {
+    for (const said of ['', 'all there is']) {
+      const { consumer, upstream, got } = await led(site, head(...UPGRADE) + said)
+      await consumer.halfClose()
+      await upstream.write(SWITCHED)
+      const { text, ended } = await upstream.hearsToEnd()
+      assert.deepEqual([text, ended], [got + said, 'half-close'])
+      await upstream.write('answer')
+      await upstream.close()
+      assert.equal((await consumer.hearsToEnd()).text, `${SWITCHED}answer`)
+    }
+  },
+
+  'a consumer that is refused its tunnel, and half-closed before, gets what it asked for next':
+    async site => {
+      const { consumer, upstream } = await led(site, head(...UPGRADE) + get('/2'))
+      await consumer.halfClose()
+      const refused = head('HTTP/1.1 403 Forbidden', 'Content-Length: 0')
+      await upstream.write(refused)
+      assert.match((await upstream.hears('\r\n\r\n', 2)).text, /GET \/2 /)
+      const ok = head('HTTP/1.1 200 OK', 'Content-Length: 0')
+      await upstream.write(ok)
+      assert.equal((await consumer.hearsToEnd()).text, refused + ok)
+    },
+
+  'a provider that switches, talks and goes in one go is heard in full': async site => {
+    const { consumer, upstream } = await led(site, `${head(...UPGRADE)}unread`)
+    await upstream.write(`${SWITCHED}bye`)
+    await upstream.close()
+    assert.equal((await consumer.hearsToEnd()).text, `${SWITCHED}bye`)
+  },
+
   'bulk goes through in both directions at once, bit by bit': async site => {
     const { consumer, upstream } = await tunnel(site)
     const size = 30_000_000
