@@ -30,7 +30,10 @@ import { createLinuxToolbox } from './toolbox/linux.ts'
 import { logOfLink, quietLog } from './toolbox/quiet-log.ts'
 
 /** esbuild keeps a literal import lazy: a plugin is evaluated when the first link of its type appears. */
-const BUILT_IN = { unix: () => import('../plugins/unix/index.ts') }
+const BUILT_IN = {
+  unix: () => import('../plugins/unix/index.ts'),
+  rest: () => import('../plugins/rest/index.ts'),
+}
 
 const whatIsMissing = (): string | undefined => {
   if (process.getuid?.() !== 0)

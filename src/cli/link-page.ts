@@ -1,5 +1,6 @@
 /** All about one link, as text for people. Pure; nothing of it is cut, for here is where one looks for the rest. */
 import type { CountersJson, LinkDetailsJson, TransitionJson, VerdictJson } from '../control/shapes.ts'
+import { figuresTable, timesTable } from './figure-tables.ts'
 import {
   byteCount,
   type Column,
@@ -25,12 +26,17 @@ export const linkPage = (link: LinkDetailsJson, page: Page): string =>
   [
     printable(link.key),
     facts(link, page),
+    ...sections('Counted', figuresTable(link.counters)),
+    ...sections('Timed', timesTable(link.counters)),
     section('Conditions', conditionsTable(link, page)),
     section('Transitions, from the oldest', transitionsTable(link, page)),
     section('What to do', advice(link, page)),
   ].join('\n')
 
 const section = (title: string, text: string): string => `${title}:\n${indented(text, INDENT)}`
+
+const sections = (title: string, text: string | null): readonly string[] =>
+  text === null ? [] : [section(title, text)]
 
 /** `null`: there is nothing to say. */
 type Row = readonly [name: string, value: string | null]

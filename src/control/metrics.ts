@@ -9,6 +9,7 @@ import type { LinkView } from '../controller/links.ts'
 import type { Condition } from '../model/condition.ts'
 import type { Graph } from '../model/graph.ts'
 import { type Counters, NOTHING_COUNTED } from '../model/mediation.ts'
+import { figuresText } from './figures-text.ts'
 import { LINK_STATES } from './shapes.ts'
 import { stateParts } from './views.ts'
 
@@ -34,7 +35,11 @@ export const metricsText = async (facts: MetricsFacts): Promise<MetricsText> => 
   aboutLinks(register, facts.links)
   aboutGraph(register, facts)
   aboutProcess(register, facts)
-  return { contentType: registry.contentType, text: await registry.metrics() }
+  const figures = figuresText(
+    facts.links,
+    registry.getMetricsAsArray().map(({ name }) => name),
+  )
+  return { contentType: registry.contentType, text: (await registry.metrics()) + figures }
 }
 
 type Labels = Readonly<Record<string, string>>

@@ -44,6 +44,30 @@ export const PlantedJson = t.readonly(
   }),
 )
 
+export const FigureJson = t.readonly(
+  t.type({
+    of: t.string,
+    name: t.string,
+    help: t.string,
+    labels: t.readonly(t.record(t.string, t.string)),
+    kind: t.string,
+    value: t.number,
+  }),
+)
+export type FigureJson = t.TypeOf<typeof FigureJson>
+
+export const TimesJson = t.readonly(
+  t.type({
+    name: t.string,
+    help: t.string,
+    bucketsMs: t.readonlyArray(t.number),
+    /** Of each bucket alone; behind the last, of what took longer. */
+    counts: t.readonlyArray(t.number),
+    sumMs: t.number,
+  }),
+)
+export type TimesJson = t.TypeOf<typeof TimesJson>
+
 export const CountersJson = t.readonly(
   t.type({
     connectionsOpen: t.number,
@@ -54,6 +78,8 @@ export const CountersJson = t.readonly(
     descriptorsPassed: t.number,
     messages: t.number,
     denials: t.number,
+    figures: t.readonlyArray(FigureJson),
+    histograms: t.readonlyArray(TimesJson),
   }),
 )
 export type CountersJson = t.TypeOf<typeof CountersJson>

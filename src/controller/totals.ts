@@ -2,6 +2,7 @@
  * What the links have counted over all their mediations: a container that restarts, or a link that leaves the graph and
  * comes back, does not set its counters back. Bounded: it remembers the links whose mediations ended last.
  */
+import { addFigures, addTimes, totalsAmong } from '../model/figures.ts'
 import type { LinkKey } from '../model/link.ts'
 import { type Counters, type Mediation, NOTHING_COUNTED } from '../model/mediation.ts'
 
@@ -24,6 +25,8 @@ const sum = (past: Counters, now: Counters): Counters => ({
   descriptorsPassed: past.descriptorsPassed + now.descriptorsPassed,
   messages: past.messages + now.messages,
   denials: past.denials + now.denials,
+  figures: addFigures(past.figures, now.figures),
+  histograms: addTimes(past.histograms, now.histograms),
 })
 
 export const createTotals = (mostRemembered = MOST_REMEMBERED): Totals => {
@@ -33,7 +36,7 @@ export const createTotals = (mostRemembered = MOST_REMEMBERED): Totals => {
     ended(key, mediation) {
       const total = sum(past.get(key) ?? NOTHING_COUNTED, mediation.counters())
       past.delete(key)
-      past.set(key, { ...total, connectionsOpen: 0 })
+      past.set(key, { ...total, connectionsOpen: 0, figures: totalsAmong(total.figures) })
       const [oldest] = past.keys()
       if (past.size > mostRemembered && oldest !== undefined) past.delete(oldest)
     },

@@ -2,7 +2,7 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
 import { createInterface } from 'node:readline'
-import type { PeerEvent } from './peers.ts'
+import type { Order, PeerEvent } from './peers.ts'
 import { programFile } from './program.ts'
 
 type EventOf<K extends PeerEvent['event']> = Extract<PeerEvent, { readonly event: K }>
@@ -72,8 +72,8 @@ export class DemoContainer {
     })
   }
 
-  tell(line: string): void {
-    this.#process?.stdin.write(`${line}\n`)
+  tell(order: Order): void {
+    this.#process?.stdin.write(`${JSON.stringify(order)}\n`)
   }
 
   /** SIGKILL to its pid 1, which takes the whole container with it; or to its maker, if it is not made yet. */

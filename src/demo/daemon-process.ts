@@ -54,17 +54,14 @@ export class DaemonProcess {
     for (const waiting of reached) waiting.resolve()
   }
 
-  /** Resolves when the link comes to one of these states from now on. */
-  reaches(...states: readonly string[]): Promise<void> {
+  /** Resolves when the link comes to this state from now on. */
+  reaches(link: string, state: string): Promise<void> {
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(
-        () => reject(new Error(`the link did not come to ${states.join(' or ')} in time`)),
-        10_000,
-      )
+      const timer = setTimeout(() => reject(new Error(`${link} did not come to ${state} in time`)), 10_000)
       // The children keep the process alive; a wait that was given up must not.
       timer.unref()
       this.#waiting.push({
-        reached: moved => states.includes(moved.to),
+        reached: moved => moved.link === link && moved.to === state,
         resolve: () => {
           clearTimeout(timer)
           resolve()

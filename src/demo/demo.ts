@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import type { ExitCode, Terminal } from '../cli/command.ts'
 import { DemoContainer } from './containers.ts'
 import { DaemonProcess, type LinkMoved } from './daemon-process.ts'
-import { CONSUMER_SOCKET, PROVIDER_FOLDER, PROVIDER_SOCKET } from './peers.ts'
+import { ECHO, GREETER, PROVIDER_FOLDER } from './peers.ts'
 
 interface Stage {
   readonly folder: string
@@ -18,22 +18,32 @@ interface Stage {
   readonly consumer: DemoContainer
   readonly provider: DemoContainer
   readonly server: Server
-  linked: boolean
+  /** What Pantavisor assigns: each service, and the role in it. */
+  roles: { readonly echo?: string; readonly greeter?: string }
 }
 
-const graphOf = ({ consumer, provider, linked }: Stage): string => {
-  const link = {
-    type: 'unix',
-    name: 'echo',
+const ECHO_LINK = `app/echo@${ECHO.consumer}`
+const GREETER_LINK = `app/greeter@${GREETER.consumer}`
+
+const graphOf = ({ consumer, provider, roles }: Stage): string => {
+  const ends = {
     consumer: consumer.name,
     consumer_pid: consumer.pid,
     provider: provider.name,
     provider_pid: provider.pid,
-    role: 'any',
-    socket: PROVIDER_SOCKET,
-    target: CONSUMER_SOCKET,
   }
-  return JSON.stringify(linked ? [link] : [])
+  const links = [
+    { ...ends, type: 'unix', name: 'echo', role: roles.echo, socket: ECHO.provider, target: ECHO.consumer },
+    {
+      ...ends,
+      type: 'rest',
+      name: 'greeter',
+      role: roles.greeter,
+      socket: GREETER.provider,
+      target: GREETER.consumer,
+    },
+  ]
+  return JSON.stringify(links.filter(({ role }) => role !== undefined))
 }
 
 const setStage = async (): Promise<Stage> => {
@@ -43,9 +53,9 @@ const setStage = async (): Promise<Stage> => {
     pvCtrl: join(folder, 'pv-ctrl'),
     control: join(folder, 'control.sock'),
     consumer: new DemoContainer('app', 'consumer', join(folder, 'app')),
-    provider: new DemoContainer('echo', 'provider', join(folder, 'echo')),
+    provider: new DemoContainer('svc', 'provider', join(folder, 'svc')),
     server: createServer((_request, response) => response.end(graphOf(stage))),
-    linked: true,
+    roles: { echo: 'any' },
   }
   await new Promise<void>(resolve => stage.server.listen(stage.pvCtrl, resolve))
   return stage
@@ -86,7 +96,7 @@ class Screen {
 }
 
 const sendAndShow = async ({ consumer, provider }: Stage, screen: Screen, text: string): Promise<string> => {
-  consumer.tell(text)
+  consumer.tell({ order: 'echo', text })
   const got = await provider.next('got')
   screen.line(
     'provider',
@@ -108,6 +118,54 @@ const start = async (container: DemoContainer, screen: Screen): Promise<readonly
   return sees
 }
 
+/** Let the greeter's client ask, and show what it was answered; it ends with 0 if no lie of its was believed. */
+const askAndShow = async (
+  { consumer }: Stage,
+  screen: Screen,
+  words: readonly string[],
+): Promise<readonly string[]> => {
+  consumer.tell({ order: 'ask', words })
+  const { code, lines } = await consumer.next('asked')
+  for (const line of lines) screen.line('consumer', line)
+  if (code !== 0) throw new Error(`the greeter's client ended with ${code}`)
+  return lines
+}
+
+const expectAnswer = (lines: readonly string[], request: string, answer: string): void => {
+  if (!lines.some(line => line.startsWith(request) && line.includes(answer)))
+    throw new Error(`${request} should have been answered ${answer}`)
+}
+
+const playRest = async (stage: Stage, screen: Screen, daemon: DaemonProcess): Promise<void> => {
+  const { consumer, provider } = stage
+  screen.step(
+    `Pantavisor adds a link of type rest: HTTP, where every request says who sent it. ${consumer.name} is a reader, and lies.`,
+  )
+  const added = daemon.reaches(GREETER_LINK, 'mediating.steady')
+  stage.roles = { ...stage.roles, greeter: 'reader' }
+  await added
+  const lines = await askAndShow(stage, screen, [])
+  expectAnswer(lines, 'PUT /greeting', '403')
+  // All but the last: that one is refused before anybody sees it.
+  for (const _ of lines.slice(1)) {
+    const { request } = await provider.next('saw')
+    screen.line('provider', `saw ${request}`)
+    if (!request.includes(`| X-PV-Client: ${consumer.name} | X-PV-Role: reader |`))
+      throw new Error('the provider was told something else')
+    if (/admin|root/.test(request)) throw new Error('a lie came through')
+  }
+
+  screen.step(`Pantavisor makes ${consumer.name} an admin: the same request is allowed.`)
+  const renewed = daemon.reaches(GREETER_LINK, 'mediating.steady')
+  stage.roles = { ...stage.roles, greeter: 'admin' }
+  await renewed
+  expectAnswer(
+    await askAndShow(stage, screen, ['PUT', '/greeting', 'good day']),
+    'PUT /greeting',
+    '200 {"greeting":"good day"}',
+  )
+}
+
 const play = async (stage: Stage, screen: Screen, begin: () => DaemonProcess): Promise<void> => {
   const { consumer, provider } = stage
   screen.step('Two containers, with a root, mounts, processes and a host name of their own.')
@@ -116,14 +174,14 @@ const play = async (stage: Stage, screen: Screen, begin: () => DaemonProcess): P
   if (sees.length > 0) throw new Error(`${consumer.name} should see nothing yet`)
   screen.line(
     '',
-    `${provider.name} listens at ${PROVIDER_SOCKET}; in ${consumer.name} there is no ${PROVIDER_FOLDER}`,
+    `${provider.name} listens at ${ECHO.provider}; in ${consumer.name} there is no ${PROVIDER_FOLDER}`,
   )
 
   screen.step(
-    `Pantavisor says: ${consumer.name} may reach ${provider.name} at ${CONSUMER_SOCKET}. The daemon starts.`,
+    `Pantavisor says: ${consumer.name} may reach ${provider.name} at ${ECHO.consumer}. The daemon starts.`,
   )
   const daemon = begin()
-  await daemon.reaches('mediating.steady')
+  await daemon.reaches(ECHO_LINK, 'mediating.steady')
 
   screen.step('Bytes and a file descriptor go through the link.')
   const planted = await sendAndShow(stage, screen, 'hello through the wall')
@@ -132,7 +190,7 @@ const play = async (stage: Stage, screen: Screen, begin: () => DaemonProcess): P
   await provider.kill()
   screen.line(provider.name, 'killed')
   // The restarted one is what the graph names next; the link never leaves `mediating` for long.
-  const changed = daemon.reaches('mediating.steady')
+  const changed = daemon.reaches(ECHO_LINK, 'mediating.steady')
   await start(provider, screen)
   await changed
   const kept = await sendAndShow(stage, screen, 'are you back?')
@@ -140,20 +198,22 @@ const play = async (stage: Stage, screen: Screen, begin: () => DaemonProcess): P
   screen.line('', `the consumer's socket is the same, inode ${kept}`)
 
   screen.step('The consumer is killed and comes back: the link is made anew.')
-  const renewed = daemon.reaches('tearing-down.renewing')
+  const renewed = daemon.reaches(ECHO_LINK, 'tearing-down.renewing')
   await consumer.kill()
   screen.line(consumer.name, 'killed')
   await renewed
-  const mediating = daemon.reaches('mediating.steady')
+  const mediating = daemon.reaches(ECHO_LINK, 'mediating.steady')
   await start(consumer, screen)
   await mediating
   await sendAndShow(stage, screen, 'a new life')
 
-  screen.step('Pantavisor withdraws the link: the socket goes.')
-  const released = daemon.reaches('released')
-  stage.linked = false
+  await playRest(stage, screen, daemon)
+
+  screen.step('Pantavisor withdraws the links: the sockets go.')
+  const released = Promise.all([ECHO_LINK, GREETER_LINK].map(link => daemon.reaches(link, 'released')))
+  stage.roles = {}
   await released
-  consumer.tell('is anybody there?')
+  consumer.tell({ order: 'echo', text: 'is anybody there?' })
   const refusal = await consumer.next('answer').then(
     () => 'still connected',
     (error: Error) => error.message,
@@ -168,17 +228,18 @@ const invitation = (stage: Stage): string => {
   return `
 It runs on, until Ctrl-C. To play with it:
 
-  nsenter -t ${stage.consumer.pid} -m -p -u -i ls -l ${CONSUMER_SOCKET}   the consumer's view
+  nsenter -t ${stage.consumer.pid} -m -p -u -i ls -l ${ECHO.consumer}   the consumer's view
+  nsenter -t ${stage.consumer.pid} -m -p -u -i curl -i --unix-socket ${GREETER.consumer} -H 'X-PV-Role: root' http://svc/info
   curl --unix-socket ${stage.pvCtrl} http://pv/xconnect-graph   the graph (a copy: ${file})
   pv-xconnect links --watch --control ${stage.control}
-  pv-xconnect describe ${stage.consumer.name} --control ${stage.control}
+  pv-xconnect describe ${stage.consumer.name}/greeter --control ${stage.control}
   pv-xconnect graph --pv-ctrl ${stage.pvCtrl}
   kill -9 ${stage.provider.pid}   the provider; its connections end, the link stays
 `
 }
 
 const keepRunning = async (stage: Stage, terminal: Terminal, stopped: Promise<unknown>): Promise<void> => {
-  stage.linked = true
+  stage.roles = { echo: 'any', greeter: 'admin' }
   const file = join(stage.folder, 'graph.json')
   writeFileSync(`${file}.new`, graphOf(stage))
   renameSync(`${file}.new`, file)

@@ -17,7 +17,7 @@ import {
 } from '../kernel/container.ts'
 import { describeError, type SyscallError } from '../model/errors.ts'
 import { runConsumer, runProvider } from './peers.ts'
-import { programFile } from './program.ts'
+import { exampleFolder, programFile } from './program.ts'
 
 /** What a Node program needs to start, shown to the container read-only. */
 const SYSTEM = ['/usr', '/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32', '/etc']
@@ -26,11 +26,11 @@ const must = (result: E.Either<SyscallError, unknown>): void => {
   if (E.isLeft(result)) throw new Error(describeError(result.left))
 }
 
-/** This program, Node, and koffi's native part, wherever they are installed. */
+/** This program, its examples, Node, and koffi's native part, wherever they are installed. */
 const programFolders = (script: string): readonly string[] => {
   const koffi = createRequire(script).resolve('koffi')
   const modules = koffi.slice(0, koffi.lastIndexOf('/node_modules/') + '/node_modules'.length)
-  const folders = [dirname(script), dirname(process.execPath), modules]
+  const folders = [dirname(script), exampleFolder(), dirname(process.execPath), modules]
   return folders.filter(
     folder => !SYSTEM.some(system => folder === system || folder.startsWith(`${system}/`)),
   )

@@ -1,10 +1,14 @@
 /**
  * The two programs of the demo: a provider that answers what it is sent, and a consumer that sends what it is told to.
- * They talk with each other through nothing but the link, and with the demo through lines of JSON.
+ * Beside them they run the example programs of `rest` links (fixtures/examples/rest), as they are.
+ * They talk with each other through nothing but the links, and with the demo through lines of JSON.
  */
+import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { mkdirSync, readdirSync, readSync, statSync, writeSync } from 'node:fs'
 import { hostname } from 'node:os'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import type { Readable, Writable } from 'node:stream'
 import { E } from '../fp.ts'
 import { openMemoryFile } from '../kernel/container.ts'
 import { Readiness } from '../kernel/epoll.ts'
@@ -21,11 +25,25 @@ import { accept, bindHere, connectToPath, openSocket, startListening } from '../
 import { describeError, type SyscallError } from '../model/errors.ts'
 import type { Reactor, Watch } from '../reactor/contract.ts'
 import { createReactor } from '../reactor/reactor.ts'
+import { exampleFolder } from './program.ts'
 
-export const PROVIDER_FOLDER = '/run/echo'
-export const PROVIDER_SOCKET = `${PROVIDER_FOLDER}/echo.sock`
-/** Nobody makes these folders: the daemon does, and removes them again. */
-export const CONSUMER_SOCKET = '/run/services/echo.sock'
+export const PROVIDER_FOLDER = '/run/svc'
+/** Nobody makes this folder: the daemon does, and removes it again. */
+const CONSUMER_FOLDER = '/run/services'
+
+export interface Place {
+  readonly provider: string
+  readonly consumer: string
+}
+/** The demo's two services, and where they are on either side of the wall. */
+export const ECHO: Place = {
+  provider: `${PROVIDER_FOLDER}/echo.sock`,
+  consumer: `${CONSUMER_FOLDER}/echo.sock`,
+}
+export const GREETER: Place = {
+  provider: `${PROVIDER_FOLDER}/greeter.sock`,
+  consumer: `${CONSUMER_FOLDER}/greeter.sock`,
+}
 
 const MESSAGE_BYTES = 64 * 1024
 
@@ -35,7 +53,16 @@ export type PeerEvent =
   | { readonly event: 'ready'; readonly host: string; readonly sees: readonly string[] }
   | { readonly event: 'got'; readonly text: string; readonly memory: string | null }
   | { readonly event: 'answer'; readonly text: string; readonly inode: string }
+  /** The greeter saw a request. */
+  | { readonly event: 'saw'; readonly request: string }
+  /** The greeter's client has ended. */
+  | { readonly event: 'asked'; readonly code: number | null; readonly lines: readonly string[] }
   | { readonly event: 'failed'; readonly why: string }
+
+/** What the consumer is told to do. */
+export type Order =
+  | { readonly order: 'echo'; readonly text: string }
+  | { readonly order: 'ask'; readonly words: readonly string[] }
 
 const say = (event: PeerEvent): void => {
   writeSync(1, `${JSON.stringify(event)}\n`)
@@ -95,14 +122,35 @@ const serve = (reactor: Reactor, connection: OwnedFd): void => {
   })
 }
 
+/** Run an example program, and hand on its lines as they come. */
+const runExample = (
+  file: string,
+  args: readonly string[],
+  onLine: (line: string) => void,
+): ChildProcessByStdio<Writable, Readable, null> => {
+  const child = spawn(process.execPath, [join(exampleFolder(), file), ...args], {
+    // Not `ignore`: there is no /dev/null in here.
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+  child.stdin.end()
+  createInterface({ input: child.stdout }).on('line', onLine)
+  return child
+}
+
+const startGreeter = (): ChildProcessByStdio<Writable, Readable, null> =>
+  runExample('provider.mjs', [GREETER.provider], request => say({ event: 'saw', request })).once(
+    'close',
+    code => say({ event: 'failed', why: `the greeter ended with ${code}` }),
+  )
+
 /** Listen in this container and answer every message until standard input ends. */
-export const runProvider = (): Promise<number> => {
+export const runProvider = async (): Promise<number> => {
   mkdirSync(PROVIDER_FOLDER, { recursive: true })
   process.chdir(PROVIDER_FOLDER)
   const reactor = startReactor()
-  const listener = must(openSocket('stream', PROVIDER_SOCKET))
-  must(bindHere(listener.borrowed, 'echo.sock', PROVIDER_SOCKET))
-  must(startListening(listener.borrowed, 16, PROVIDER_SOCKET))
+  const listener = must(openSocket('stream', ECHO.provider))
+  must(bindHere(listener.borrowed, 'echo.sock', ECHO.provider))
+  must(startListening(listener.borrowed, 16, ECHO.provider))
   reactor.watch(listener.borrowed, Readiness.in, {
     ready: () => {
       const fd = accept(listener.borrowed)
@@ -110,7 +158,10 @@ export const runProvider = (): Promise<number> => {
     },
     failed: () => process.exit(1),
   })
-  return untilInputEnds(reactor, () => undefined)
+  const greeter = startGreeter()
+  const code = await untilInputEnds(reactor, () => undefined)
+  greeter.removeAllListeners('close').kill()
+  return code
 }
 
 const send = (connection: OwnedFd, text: string): void => {
@@ -123,8 +174,8 @@ const send = (connection: OwnedFd, text: string): void => {
 }
 
 const exchange = (reactor: Reactor, text: string): void => {
-  const connection = must(openSocket('stream', CONSUMER_SOCKET))
-  const connected = connectToPath(connection.borrowed, CONSUMER_SOCKET)
+  const connection = must(openSocket('stream', ECHO.consumer))
+  const connected = connectToPath(connection.borrowed, ECHO.consumer)
   if (E.isLeft(connected)) {
     connection.close()
     say({ event: 'failed', why: describeError(connected.left) })
@@ -140,7 +191,7 @@ const exchange = (reactor: Reactor, text: string): void => {
     ready: () => {
       const n = receiveWithRights(connection.borrowed, 0, MESSAGE_BYTES)
       const reply = Buffer.from(inputBytes().subarray(0, Math.max(0, n))).toString()
-      const inode = String(statSync(CONSUMER_SOCKET).ino)
+      const inode = String(statSync(ECHO.consumer).ino)
       finish(
         n > 0
           ? { event: 'answer', text: reply, inode }
@@ -151,10 +202,21 @@ const exchange = (reactor: Reactor, text: string): void => {
   })
 }
 
-/** Send each line of standard input through the link, with a memfd, and report the answer. */
+const ask = (words: readonly string[]): void => {
+  const lines: string[] = []
+  runExample('consumer.mjs', [GREETER.consumer, ...words], line => lines.push(line)).once('close', code =>
+    say({ event: 'asked', code, lines }),
+  )
+}
+
+/** Carry out each order of standard input, and report what came of it: a text goes to the echo with a memfd. */
 export const runConsumer = (): Promise<number> => {
   const reactor = startReactor()
-  return untilInputEnds(reactor, line => exchange(reactor, line))
+  return untilInputEnds(reactor, line => {
+    const order = JSON.parse(line) as Order
+    if (order.order === 'echo') exchange(reactor, order.text)
+    else ask(order.words)
+  })
 }
 
 const untilInputEnds = (reactor: Reactor, onLine: (line: string) => void): Promise<number> => {

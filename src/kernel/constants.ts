@@ -14,6 +14,8 @@ export const SO_OOBINLINE = 10
 export const SO_PASSCRED = 16
 export const SO_PEERCRED = 17
 export const SO_SNDBUFFORCE = 32
+/** Since Linux 6.16. */
+export const SO_PASSRIGHTS = 83
 export const SCM_RIGHTS = 1
 /** The kernel takes no more in one message (`SCM_MAX_FD`, unix(7)). */
 export const SCM_MAX_FD = 253

@@ -11,6 +11,7 @@ import {
   SIOCUNIXFILE,
   SO_OOBINLINE,
   SO_PASSCRED,
+  SO_PASSRIGHTS,
   SO_PEERCRED,
   SO_SNDBUFFORCE,
   SOCK_CLOEXEC,
@@ -139,6 +140,12 @@ export const receiveCredentials = (socket: BorrowedFd): boolean => setOption(soc
  * while no read finds it.
  */
 export const takeUrgentInline = (socket: BorrowedFd): boolean => setOption(socket, SO_OOBINLINE, 1)
+
+/**
+ * Whoever sends a descriptor to this socket, or to one accepted from it, gets EPERM (SO_PASSRIGHTS, `linux/socket.h`). False:
+ * the kernel is older than that.
+ */
+export const refuseRights = (socket: BorrowedFd): boolean => setOption(socket, SO_PASSRIGHTS, 0)
 
 /** Room for a packet of this size; the kernel doubles it for its own bookkeeping (socket(7)). */
 export const growSendBuffer = (socket: BorrowedFd, bytes: number): boolean =>

@@ -1,4 +1,5 @@
 /** What is alive for one link, in plain data: safe to log, record and show. */
+import type { CountedFigure, CountedTimes } from './figures.ts'
 
 /** Names a live mediation; the resources behind it are kept outside every snapshot. */
 export type MediationId = string & { readonly __brand: 'MediationId' }
@@ -20,7 +21,7 @@ export interface Planted {
 }
 
 /** All monotonic but `connectionsOpen`. Bytes up go from consumer to provider; refused is what the provider did not take. */
-export interface Counters {
+export interface CommonCounters {
   readonly connectionsOpen: number
   readonly connectionsTotal: number
   readonly connectionsRefused: number
@@ -31,7 +32,13 @@ export interface Counters {
   readonly denials: number
 }
 
-export const NOTHING_COUNTED: Counters = {
+export interface Counters extends CommonCounters {
+  /** What not every link counts, in the order in which it began to. */
+  readonly figures: readonly CountedFigure[]
+  readonly histograms: readonly CountedTimes[]
+}
+
+export const NO_TRAFFIC: CommonCounters = {
   connectionsOpen: 0,
   connectionsTotal: 0,
   connectionsRefused: 0,
@@ -41,6 +48,8 @@ export const NOTHING_COUNTED: Counters = {
   messages: 0,
   denials: 0,
 }
+
+export const NOTHING_COUNTED: Counters = { ...NO_TRAFFIC, figures: [], histograms: [] }
 
 export interface Mediation {
   readonly id: MediationId

@@ -4,10 +4,18 @@
  */
 export type { Verdict } from '../model/desired.ts'
 export type { InjectError, Occupant, SyscallError } from '../model/errors.ts'
+export type { CountedFigure, CountedTimes } from '../model/figures.ts'
 export type { Pid, Uid } from '../model/identity.ts'
 export type { ProtocolLimits } from '../model/limits.ts'
 export type { Link, LinkKey } from '../model/link.ts'
-export type { Counters, Mediation, MediationId, Planted, TeardownReport } from '../model/mediation.ts'
+export type {
+  CommonCounters,
+  Counters,
+  Mediation,
+  MediationId,
+  Planted,
+  TeardownReport,
+} from '../model/mediation.ts'
 export type { Either, Task, TaskEither } from '../model/task.ts'
 export type {
   AuditEvent,

@@ -16,7 +16,7 @@ import { closeSocket, discardQueued } from '../kernel/closing.ts'
 import { Readiness } from '../kernel/epoll.ts'
 import { type BorrowedFd, OwnedFd } from '../kernel/fd.ts'
 import { endReading, endWriting, takeUrgentInline } from '../kernel/socket.ts'
-import type { ReadyHandler, Watch } from '../reactor/contract.ts'
+import type { ReadyHandler, TurnEnd, Watch } from '../reactor/contract.ts'
 import type { DialError, DialIdentity, Side } from './contract.ts'
 import type { Outbox, Written } from './outbox.ts'
 import type { CancelDial, LinkTraffic } from './ports.ts'
@@ -34,6 +34,8 @@ export interface Flow {
   outboxFor(side: Side, fd: BorrowedFd): Outbox
   /** It ends as soon as what waits has been written. */
   readonly closing: boolean
+  /** The relay itself deals with the end of what goes to this side; else the flow says what becomes of the connection. */
+  endsByItself(to: Side): boolean
   read(from: Side): Read
   /** May input of this side be read now? */
   reads(from: Side): boolean
@@ -41,13 +43,17 @@ export interface Flow {
   passesEnd(from: Side, fully: boolean): boolean
   /** What was queued for a side has been written. */
   drained(to: Side): void
-  /** What was queued for a side has been dropped: it does not read any more. */
-  outputBroken(): void
+  /** Nothing more can be written to a side, and what was queued for it has been dropped. May come in the middle of a read. */
+  outputBroken(to: Side): void
+  /** All events of a turn have been told; what it still wants to do comes now, before the relay looks at where things stand. */
+  settling(): void
+  /** The link was withdrawn, and the connection is given some time. */
+  withdrawn(): void
   closed(): void
 }
 
 /** One of the two sockets. */
-export class Half implements ReadyHandler {
+export class Half implements ReadyHandler, TurnEnd {
   readonly side: Side
   readonly fd: OwnedFd
   readonly outbox: Outbox
@@ -63,6 +69,8 @@ export class Half implements ReadyHandler {
   blocked = false
   /** End its output as soon as the outbox is empty. */
   ending = false
+  /** It is called when the turn ends. */
+  departing = false
 
   constructor(connection: Connection, side: Side, fd: OwnedFd, outbox: Outbox) {
     this.#connection = connection
@@ -77,13 +85,17 @@ export class Half implements ReadyHandler {
     this.#connection.ready(this, readiness)
   }
 
+  turnEnds(): void {
+    this.#connection.depart(this)
+  }
+
   failed(): void {
     this.#connection.close()
   }
 }
 
 /** Nothing new is written to it: it was shut down, or will be once its outbox is empty. */
-const isOver = (half: Half): boolean => !half.outputOpen || half.ending
+const takesNothing = (half: Half): boolean => !half.outputOpen || half.ending
 
 export class Connection {
   readonly traffic: LinkTraffic
@@ -94,7 +106,11 @@ export class Connection {
   #cancelDial: CancelDial | undefined
   /** The end of what goes to the provider was known before it was reached. */
   #endsProvider = false
+  /** The provider was let go of, for good. */
+  #leftProvider = false
   #closed = false
+  /** Sockets that are being closed. */
+  #closing = 0
   #lastMoved = 0
   #linger: unknown
   #retry: unknown
@@ -137,7 +153,8 @@ export class Connection {
   }
 
   dial(identity: DialIdentity): void {
-    if (this.#closed || this.#provider !== undefined || this.#cancelDial !== undefined) return
+    if (this.#closed || this.#leftProvider) return
+    if (this.#provider !== undefined || this.#cancelDial !== undefined) return
     let answered = false
     const cancel = this.traffic.dialer.dial(identity, this.traffic.kind, result => {
       answered = true
@@ -163,8 +180,7 @@ export class Connection {
       this.#provider = new Half(this, 'provider', result, this.#flow.outboxFor('provider', result.borrowed))
       this.#provider.ending = this.#endsProvider
       this.#flow.dialled(undefined)
-      if (this.#closed) return
-      this.#flush(this.#provider)
+      if (this.#provider?.outbox.departs === false) this.#flush(this.#provider)
     } else {
       this.traffic.counters.connectionsRefused += 1
       this.#flow.dialled(result)
@@ -173,12 +189,17 @@ export class Connection {
   }
 
   ready(half: Half, readiness: number): void {
-    if (this.#closed) return
+    if (!this.#has(half)) return
     if ((readiness & Readiness.out) !== 0) this.#flush(half)
-    if (!this.#closed && (readiness & (Readiness.hangUp | Readiness.error)) !== 0) this.#hangUp(half)
-    if (!this.#closed && (readiness & (Readiness.in | Readiness.hangUp | Readiness.error)) !== 0)
+    if (this.#has(half) && (readiness & (Readiness.hangUp | Readiness.error)) !== 0) this.#hangUp(half)
+    if (this.#has(half) && (readiness & (Readiness.in | Readiness.hangUp | Readiness.error)) !== 0)
       this.#read(half)
     this.#settle()
+  }
+
+  /** It is open, and this is still one of its sides. */
+  #has(half: Half): boolean {
+    return !this.#closed && (half === this.#consumer || half === this.#provider)
   }
 
   #hangUp(half: Half): void {
@@ -186,6 +207,7 @@ export class Connection {
     half.hungUp = true
     this.#breakOutput(half)
     if (this.#closed || half.side !== 'consumer' || this.#provider !== undefined) return
+    if (!this.#flow.endsByItself('consumer')) return
     // Nobody is there to read an answer: a dial would only wake the provider up, and what is not read never ends.
     if (this.#cancelDial !== undefined || !this.#flow.reads('consumer')) this.close()
   }
@@ -197,13 +219,13 @@ export class Connection {
     half.blocked = false
     half.outbox.discard()
     const other = this.#other(half)
-    if (other !== undefined) {
+    if (other !== undefined && this.#flow.endsByItself(half.side)) {
       other.inputOpen = false
       endReading(other.fd.borrowed)
       // With a full queue poll(2) would not tell its peer, were it waiting for room to write, that nobody reads any more.
       discardQueued(other.fd.borrowed, this.traffic.held)
     }
-    this.#flow.outputBroken()
+    this.#flow.outputBroken(half.side)
   }
 
   /** Apply how a write to `half` went. */
@@ -211,6 +233,9 @@ export class Connection {
     switch (written) {
       case 'all':
         half.blocked = false
+        return
+      case 'later':
+        this.#departLater(half)
         return
       case 'blocked':
         half.blocked = true
@@ -223,6 +248,23 @@ export class Connection {
         this.#breakOutput(half)
         return
     }
+  }
+
+  #departLater(half: Half): void {
+    if (half.departing) return
+    half.departing = true
+    this.traffic.plane.reactor.atTurnEnd(half)
+  }
+
+  /** The turn is over: what was put off goes out. */
+  depart(half: Half): void {
+    half.departing = false
+    if (!this.#has(half)) return
+    const written = half.outbox.depart()
+    if (written === 'all' && !half.ending && !this.#flow.closing) return
+    this.wrote(half, written)
+    if (half.outbox.empty && half.outputOpen) this.#flow.drained(half.side)
+    this.#settle()
   }
 
   #flush(half: Half): void {
@@ -241,7 +283,7 @@ export class Connection {
       this.#retry = undefined
       this.#starved = false
       for (const half of [this.#consumer, this.#provider]) {
-        if (half !== undefined && !this.#closed) this.#flush(half)
+        if (half !== undefined && this.#has(half)) this.#flush(half)
       }
       this.#settle()
     }, RETRY_MS)
@@ -251,8 +293,9 @@ export class Connection {
     if (!half.inputOpen || !this.#flow.reads(half.side)) return
     this.#lastMoved = this.traffic.plane.reactor.clock.now()
     const outcome = this.#flow.read(half.side)
-    if (this.#closed) return
+    if (!this.#has(half)) return
     const other = this.#other(half)
+    if (other?.outbox.departs === true) this.#departLater(other)
     switch (outcome) {
       case 'idle':
       case 'budget':
@@ -308,18 +351,31 @@ export class Connection {
   /** Bring watches, half-closes and the end of it all in line with the state. Idempotent. */
   #settle(): void {
     if (this.#closed) return
+    this.#flow.settling()
+    if (this.#closed) return
     this.#settleEnding(this.#consumer)
     if (this.#provider !== undefined) this.#settleEnding(this.#provider)
-    if (
-      !this.#consumer.outputOpen &&
-      (this.#provider === undefined ? !this.#consumer.inputOpen : !this.#provider.outputOpen)
-    ) {
+    if (this.#isOver) {
       this.close()
       return
     }
     this.#await(this.#consumer)
     if (this.#provider !== undefined) this.#await(this.#provider)
     this.#settleLinger()
+  }
+
+  /** Nothing will be written to either side, and nobody is left who could say otherwise. */
+  get #isOver(): boolean {
+    if (!this.#hasEnded(this.#consumer)) return false
+    if (this.#provider !== undefined) return this.#hasEnded(this.#provider)
+    return (
+      !this.#consumer.inputOpen && (this.#cancelDial === undefined || this.#flow.endsByItself('consumer'))
+    )
+  }
+
+  /** It was ended, or broke where that is the relay's own business, or is gone altogether. */
+  #hasEnded(half: Half): boolean {
+    return !half.outputOpen && (half.ending || !half.inputOpen || this.#flow.endsByItself(half.side))
   }
 
   #settleEnding(half: Half): void {
@@ -338,7 +394,8 @@ export class Connection {
 
   /** With one direction over, an idle connection is a leak in the making: nobody may ever end the other, or read its rest. */
   #settleLinger(): void {
-    const oneOver = this.#provider !== undefined && isOver(this.#consumer) !== isOver(this.#provider)
+    const oneOver =
+      this.#provider !== undefined && (takesNothing(this.#consumer) || takesNothing(this.#provider))
     if (!(oneOver || this.#flow.closing) || this.#linger !== undefined) return
     const { clock } = this.traffic.plane.reactor
     this.#lastMoved = clock.now()
@@ -355,6 +412,38 @@ export class Connection {
     this.#settle()
   }
 
+  /** The link was withdrawn: what is in progress may end by itself. */
+  withdraw(): void {
+    if (this.#closed) return
+    this.#flow.withdrawn()
+    this.#settle()
+  }
+
+  /** Let go of the provider at once and for good; the consumer is not touched. */
+  leaveProvider(): void {
+    this.#leftProvider = true
+    this.#cancelDial?.()
+    this.#cancelDial = undefined
+    const provider = this.#provider
+    this.#provider = undefined
+    if (provider !== undefined) this.#closeHalf(provider)
+  }
+
+  /** It counts as long as anything of it is left: what its closing waits for is its own link's cost. */
+  #closeHalf(half: Half): void {
+    this.#closing += 1
+    half.watch.close()
+    half.outbox.discard()
+    closeSocket(half.fd, () => {
+      this.#closing -= 1
+      this.#tellClosed()
+    })
+  }
+
+  #tellClosed(): void {
+    if (this.#closed && this.#closing === 0) this.#onClosed(this)
+  }
+
   /** End at once; what is queued is dropped. Idempotent. */
   close(): void {
     if (this.#closed) return
@@ -363,20 +452,12 @@ export class Connection {
     this.#cancelDial?.()
     if (this.#linger !== undefined) clock.clearTimeout(this.#linger)
     if (this.#retry !== undefined) clock.clearTimeout(this.#retry)
-    let open = 1
-    // It counts as long as anything of it is left: what its closing waits for is its own link's cost.
-    const closed = (): void => {
-      open -= 1
-      if (open === 0) this.#onClosed(this)
-    }
-    for (const half of [this.#consumer, this.#provider]) {
-      if (half === undefined) continue
-      open += 1
-      half.watch.close()
-      half.outbox.discard()
-      closeSocket(half.fd, closed)
-    }
+    // Until both are under way and the flow is done, it is not over.
+    this.#closing += 1
+    this.#closeHalf(this.#consumer)
+    if (this.#provider !== undefined) this.#closeHalf(this.#provider)
     this.#flow.closed()
-    closed()
+    this.#closing -= 1
+    this.#tellClosed()
   }
 }

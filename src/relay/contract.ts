@@ -39,7 +39,8 @@ export type CommonCounter = 'messages' | 'denials'
 
 /**
  * A figure of one protocol. Declared once per name and set of labels, as a constant: what is counted is looked up by the
- * object. Names and labels' values are a plugin's own words (snake case), never a client's.
+ * object. Names and labels' values are a plugin's own words (snake case), never a client's. A link has at most 256, and
+ * 16 histograms; what is more, or badly named, is left out, and the log says so.
  */
 export interface Figure {
   readonly name: string

@@ -55,8 +55,20 @@ abstract class PlainFlow<O extends StreamOutbox | PacketOutbox> implements Flow 
     return true
   }
 
+  endsByItself(): boolean {
+    return true
+  }
+
   outputBroken(): void {
     // The other direction goes on, if it can.
+  }
+
+  settling(): void {
+    // Nothing is put off.
+  }
+
+  withdrawn(): void {
+    // Nobody can tell what is in progress in bytes that nobody looks at.
   }
 
   drained(): void {

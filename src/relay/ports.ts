@@ -43,11 +43,17 @@ export interface Dialer {
   dial(identity: DialIdentity, kind: SocketKind, done: (result: OwnedFd | DialError) => void): CancelDial
 }
 
+/**
+ * What becomes of descriptors. `exact`: they pass, at their byte. `none`: the kernel lets nobody send any. `dropped`: it
+ * cannot, so they are taken and closed.
+ */
+export type Descriptors = 'exact' | 'none' | 'dropped'
+
 /** What the connections of one link have in common. */
 export interface LinkTraffic {
   readonly plane: DataPlane
   readonly kind: SocketKind
-  readonly descriptors: 'exact' | 'none'
+  readonly descriptors: Descriptors
   readonly session: SessionFactory | undefined
   readonly dialer: Dialer
   readonly counters: LinkCounters

@@ -38,7 +38,7 @@ const passPacket = (
   if (n < 0) return readFailure(n)
   // Every packet carries credentials, because our sockets ask for them; the end of the stream does not.
   if (n === 0 && !received.credentialed) return 'ended'
-  const fds = takeReceived(counters)
+  const fds = takeReceived('exact', counters, held)
   countBytes(counters, side, n)
   counters.messages += 1
   if (received.controlTruncated) {

@@ -16,15 +16,15 @@ import {
   INPUT_BYTES,
   peek,
   queuedBytes,
-  receiveDroppingRights,
   received,
   receivePlain,
   receiveUpToRights,
   receiveWithRights,
 } from '../kernel/message.ts'
-import type { Side } from './contract.ts'
+import type { Figure, Side } from './contract.ts'
 import { countBytes, type LinkCounters } from './counters.ts'
 import { type HeldDescriptors, roomForRights } from './descriptor-reserve.ts'
+import type { Descriptors } from './ports.ts'
 import { afterWrite, type Read, readFailure, TURN_BYTES } from './reading.ts'
 import type { StreamOutbox } from './stream-outbox.ts'
 
@@ -33,11 +33,30 @@ const SPLICE_FROM_BYTES = 16 * 1024
 /** A kernel stream buffer is at most about 36 KiB, so no message with rights is longer than this. */
 const RIGHTS_BYTES = 64 * 1024
 
-/** The descriptors of the last read, as the outbox takes them over. */
-export const takeReceived = (counters: LinkCounters): readonly number[] => {
-  if (received.fdCount === 0) return []
-  counters.descriptorsPassed += received.fdCount
-  return Array.from(received.fds.subarray(0, received.fdCount))
+const NO_FDS: readonly number[] = []
+
+/** Where the kernel refuses them for us there is nothing to count. */
+const DESCRIPTORS_DROPPED: Figure = {
+  name: 'descriptors_dropped',
+  help: 'Descriptors that came and had nowhere to go: they were closed.',
+  kind: 'total',
+}
+
+/** The descriptors of the last read, as whoever passes them on takes them over; none where they are not to pass. */
+export const takeReceived = (
+  descriptors: Descriptors,
+  counters: LinkCounters,
+  held: HeldDescriptors,
+): readonly number[] => {
+  if (received.fdCount === 0) return NO_FDS
+  const fds = Array.from(received.fds.subarray(0, received.fdCount))
+  if (descriptors === 'exact') {
+    counters.descriptorsPassed += fds.length
+    return fds
+  }
+  counters.counted.countOwn(DESCRIPTORS_DROPPED, fds.length)
+  closeReceived(fds, held)
+  return NO_FDS
 }
 
 /** How many bytes the last `readStream` moved. */
@@ -46,8 +65,7 @@ export let bytesMoved = 0
 interface Source {
   readonly fd: BorrowedFd
   readonly side: Side
-  /** `none`: the protocol carries no descriptors, so nothing need be asked. */
-  readonly descriptors: 'exact' | 'none'
+  readonly descriptors: Descriptors
   readonly held: HeldDescriptors
 }
 
@@ -66,7 +84,7 @@ const passRights = (
   if (!roomForRights(source.fd, end, source.held)) return 'starved'
   const n = receiveWithRights(source.fd, 0, end)
   if (n < 0) return readFailure(n)
-  const fds = takeReceived(counters)
+  const fds = takeReceived(source.descriptors, counters, source.held)
   beginParts()
   addInput(0, n)
   countBytes(counters, source.side, n)
@@ -116,12 +134,7 @@ const passBytes = (
     const done = splice(source, outbox, counters, length)
     if (done !== 'copy') return done
   }
-  const room = Math.min(length, INPUT_BYTES)
-  if (source.descriptors === 'exact') {
-    const n = receivePlain(source.fd, 0, room)
-    return n < 0 ? readFailure(n) : passPlain(source, outbox, counters, n)
-  }
-  const n = receiveDroppingRights(source.fd, 0, room)
+  const n = receivePlain(source.fd, 0, Math.min(length, INPUT_BYTES))
   return n < 0 ? readFailure(n) : passPlain(source, outbox, counters, n)
 }
 

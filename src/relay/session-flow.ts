@@ -14,8 +14,8 @@ import {
   INPUT_BYTES,
   inputBytes,
   peek,
-  receiveDroppingRights,
   received,
+  receivePlain,
   receiveUpToRights,
   receiveWithRights,
 } from '../kernel/message.ts'
@@ -37,10 +37,12 @@ import type {
 } from './contract.ts'
 import { countBytes } from './counters.ts'
 import { roomForRights } from './descriptor-reserve.ts'
+import { ConnectionFigures } from './figures.ts'
 import { GatheredWrites, NO_FDS } from './gathered-writes.ts'
 import { opposite } from './plain-flow.ts'
 import { bytesMoved, readStream, takeReceived } from './read-stream.ts'
 import { type Read, readFailure } from './reading.ts'
+import { SessionTimers } from './session-timers.ts'
 import { StreamOutbox } from './stream-outbox.ts'
 
 /** How long a lingering close reads on for the peer's own end (RFC 9112 section 9.6 has the reason). */
@@ -57,8 +59,8 @@ interface Input {
   paused: boolean
   /** When its last byte came, as the reactor's clock tells it. */
   lastMoved: number
-  /** The timer that offers the stash again; nothing is read meanwhile, so that an end cannot overtake it. */
-  offer: unknown
+  /** What waits is to be shown again, though nothing was added. */
+  again: boolean
 }
 
 const newInput = (): Input => ({
@@ -68,7 +70,7 @@ const newInput = (): Input => ({
   opaque: 0,
   paused: false,
   lastMoved: 0,
-  offer: undefined,
+  again: false,
 })
 
 /**
@@ -83,30 +85,23 @@ const receiveExact = (fd: BorrowedFd, at: number, room: number): number => {
   return before === Io.fault ? receiveWithRights(fd, at, Math.max(end, 1)) : before
 }
 
-interface Timer {
-  due: number
-  /** As it was set, and from whose last byte it counts. */
-  ms: number
-  from: Side | undefined
-  /** When the clock will call; never later than `due`. */
-  rings: number
-  id: unknown
-}
-
 export class SessionFlow implements Flow, Commands {
   readonly #connection: Connection
   readonly #session: Session
-  readonly #inputs: Readonly<Record<Side, Input>> = { consumer: newInput(), provider: newInput() }
-  readonly #outboxes: Readonly<Record<Side, StreamOutbox>>
-  readonly #timers = new Map<TimerName, Timer>()
-  #marked = 0
+  // Fields of their own: an object with the sides as keys costs a look-up by name with every step.
+  readonly #consumerInput = newInput()
+  readonly #providerInput = newInput()
+  readonly #consumerOutbox: StreamOutbox
+  readonly #providerOutbox: StreamOutbox
+  readonly #timers: SessionTimers
+  readonly #figures: ConnectionFigures
   /** Position in the view that the session is looking at. */
   #consumed = 0
   #viewEnd = 0
   /** Whose input is being offered. */
   #offered: Side | undefined
-  /** It was resumed meanwhile: what it leaves is offered again without waiting for more. */
-  #resumed = false
+  /** Sides that broke, of which the session has not been told. */
+  readonly #broken: Side[] = []
   readonly #writes = new GatheredWrites((to, fds) => this.#write(to, fds))
   #dialAs: DialIdentity | undefined
   #hasDialled = false
@@ -117,7 +112,23 @@ export class SessionFlow implements Flow, Commands {
     this.#connection = connection
     this.#session = session
     const { traffic } = connection
-    this.#outboxes = { consumer: new StreamOutbox(traffic), provider: new StreamOutbox(traffic) }
+    const { clock } = traffic.plane.reactor
+    this.#timers = new SessionTimers(
+      clock,
+      from => this.#input(from).lastMoved,
+      name => this.#timerFired(name),
+    )
+    this.#figures = new ConnectionFigures(traffic.counters.counted)
+    this.#consumerOutbox = new StreamOutbox(traffic)
+    this.#providerOutbox = new StreamOutbox(traffic)
+  }
+
+  #input(from: Side): Input {
+    return from === 'consumer' ? this.#consumerInput : this.#providerInput
+  }
+
+  #outbox(to: Side): StreamOutbox {
+    return to === 'consumer' ? this.#consumerOutbox : this.#providerOutbox
   }
 
   // Flow: what the connection tells us.
@@ -135,25 +146,17 @@ export class SessionFlow implements Flow, Commands {
 
   /** A client that never says enough to be taken to its provider must not keep its place for ever. */
   #boundHandshake(): void {
-    const { limits } = this.#connection.traffic.plane
-    const cut = (): void => {
-      this.#connection.traffic.log.warn(
-        { afterMs: limits.handshakeMs },
-        'a client did not say in time what it wants: connection closed',
-      )
-      this.#connection.close()
-    }
-    this.#arm(HANDSHAKE, limits.handshakeMs, undefined, cut)
+    this.#timers.set(HANDSHAKE, this.#connection.traffic.plane.limits.handshakeMs)
   }
 
   dialled(failed: DialError | undefined): void {
     // Nobody will ever read it, and a session that closes with `flush` must not wait for that.
-    if (failed !== undefined) this.#outboxes.provider.discard()
+    if (failed !== undefined) this.#providerOutbox.discard()
     this.#tell(failed === undefined ? { kind: 'dialled' } : { kind: 'dialled', failed })
   }
 
   outboxFor(side: Side, fd: BorrowedFd): StreamOutbox {
-    const outbox = this.#outboxes[side]
+    const outbox = this.#outbox(side)
     outbox.open(fd)
     return outbox
   }
@@ -164,14 +167,14 @@ export class SessionFlow implements Flow, Commands {
 
   reads(from: Side): boolean {
     if (this.#closing !== undefined) return this.#closing === 'linger'
-    const input = this.#inputs[from]
-    if (input.paused || input.offer !== undefined) return false
+    const input = this.#input(from)
+    if (input.paused) return false
     // Bytes that nobody looks at have nowhere to wait until the provider is there.
     if (input.opaque > 0 && input.stash.length === 0 && !this.#connection.connected) return false
     // A session may answer to either side, so both outboxes bound what is read. But what one side does not take may not
     // keep the other from hearing it: a server that answers before it has read all would wait for ever.
-    if (this.#outboxes[from].overfull) return false
-    const outbox = this.#outboxes[opposite(from)]
+    if (this.#outbox(from).overfull) return false
+    const outbox = this.#outbox(opposite(from))
     return this.#connection.half(opposite(from))?.blocked === true ? outbox.hungry : !outbox.full
   }
 
@@ -179,7 +182,7 @@ export class SessionFlow implements Flow, Commands {
     const source = this.#connection.half(from)
     if (source === undefined) return 'idle'
     if (this.#closing === 'linger') return this.#readToDiscard(source.fd.borrowed)
-    const input = this.#inputs[from]
+    const input = this.#input(from)
     input.lastMoved = this.#connection.traffic.plane.reactor.clock.now()
     return input.opaque > 0 && input.stash.length === 0
       ? this.#readOpaque(from, source.fd.borrowed, input)
@@ -187,7 +190,9 @@ export class SessionFlow implements Flow, Commands {
   }
 
   #readToDiscard(fd: BorrowedFd): Read {
-    const n = receiveDroppingRights(fd, 0, INPUT_BYTES)
+    const { held, counters } = this.#connection.traffic
+    const n = receiveWithRights(fd, 0, INPUT_BYTES)
+    if (received.fdCount > 0) takeReceived('dropped', counters, held)
     if (n === 0) return 'ended'
     if (n < 0) return readFailure(n)
     return 'budget'
@@ -195,9 +200,10 @@ export class SessionFlow implements Flow, Commands {
 
   #readOpaque(from: Side, fd: BorrowedFd, input: Input): Read {
     const { counters, descriptors, held } = this.#connection.traffic
+    if (this.#connection.half(opposite(from))?.outputOpen === false) return this.#dropOpaque(from, fd, input)
     const outcome = readStream(
       { fd, side: from, descriptors, held },
-      this.#outboxes[opposite(from)],
+      this.#outbox(opposite(from)),
       counters,
       input.opaque,
     )
@@ -205,12 +211,35 @@ export class SessionFlow implements Flow, Commands {
     return outcome
   }
 
+  /** They have nowhere to go. */
+  #dropOpaque(from: Side, fd: BorrowedFd, input: Input): Read {
+    const n = this.#receive(fd, 0, Math.min(INPUT_BYTES, input.opaque))
+    if (n === 0) return 'ended'
+    if (n < 0) return readFailure(n)
+    const { counters, held } = this.#connection.traffic
+    if (received.fdCount > 0) takeReceived('dropped', counters, held)
+    countBytes(counters, from, n)
+    input.opaque -= n
+    return 'budget'
+  }
+
+  #receive(fd: BorrowedFd, at: number, room: number): number {
+    switch (this.#connection.traffic.descriptors) {
+      case 'exact':
+        return receiveExact(fd, at, room)
+      case 'dropped':
+        return receiveWithRights(fd, at, room)
+      case 'none':
+        received.fdCount = 0
+        return receivePlain(fd, at, room)
+    }
+  }
+
   #readForSession(from: Side, fd: BorrowedFd, input: Input): Read {
-    const { counters, descriptors } = this.#connection.traffic
-    if (descriptors === 'exact' && !roomForRights(fd, INPUT_BYTES, this.#connection.traffic.held))
-      return 'starved'
-    const held = input.stash.length
-    const room = INPUT_BYTES - held
+    const { counters, descriptors, held } = this.#connection.traffic
+    if (descriptors !== 'none' && !roomForRights(fd, INPUT_BYTES, held)) return 'starved'
+    const before = input.stash.length
+    const room = INPUT_BYTES - before
     if (room === 0) {
       this.#connection.traffic.log.error(
         { side: from },
@@ -219,19 +248,19 @@ export class SessionFlow implements Flow, Commands {
       this.#connection.close()
       return 'idle'
     }
-    const n = descriptors === 'exact' ? receiveExact(fd, held, room) : receiveDroppingRights(fd, held, room)
+    const n = this.#receive(fd, before, room)
     if (n === 0) return 'ended'
     if (n < 0) return readFailure(n)
     countBytes(counters, from, n)
-    if (descriptors === 'exact') {
-      const fds = takeReceived(counters)
-      if (input.fds.length === 0) input.fdsAt = held
+    if (received.fdCount > 0) {
+      const fds = takeReceived(descriptors, counters, held)
+      if (input.fds.length === 0) input.fdsAt = before
       input.fds.push(...fds)
-      this.#connection.traffic.held.add(fds.length)
-      if (received.controlTruncated) return 'lost'
+      held.add(fds.length)
     }
-    inputBytes().set(input.stash)
-    this.#process(from, input, held + n)
+    if (descriptors === 'exact' && received.controlTruncated) return 'lost'
+    if (before > 0) inputBytes().set(input.stash)
+    this.#process(from, input, before + n)
     return 'idle'
   }
 
@@ -245,20 +274,21 @@ export class SessionFlow implements Flow, Commands {
       if (input.opaque > 0) {
         this.#forwardOpaque(from, input, Math.min(input.opaque, length - before))
       } else {
-        const at = Math.max(0, input.fdsAt - before)
-        const view = inputBytes().subarray(before, length)
-        this.#tell({ kind: 'bytes', from, view, fds: { count: input.fds.length, at } })
+        SHOWN.from = from
+        SHOWN.view = inputBytes().subarray(before, length)
+        SHOWN.fds.count = input.fds.length
+        SHOWN.fds.at = Math.max(0, input.fdsAt - before)
+        this.#tell(SHOWN)
       }
       if (this.#consumed === before && input.opaque === 0) break
     }
     this.#writes.commit()
-    input.stash = this.#closing === undefined ? inputBytes().slice(this.#consumed, length) : EMPTY
+    const left = this.#closing === undefined ? length - this.#consumed : 0
+    input.stash = left === 0 ? EMPTY : inputBytes().slice(this.#consumed, length)
     input.fdsAt = Math.max(0, input.fdsAt - this.#consumed)
     this.#viewEnd = 0
     this.#consumed = 0
     this.#offered = undefined
-    if (this.#resumed) this.#offerAgain(from)
-    this.#resumed = false
   }
 
   /** Pass bytes on that were read for the session but are not its business, with the descriptors among them. */
@@ -275,14 +305,48 @@ export class SessionFlow implements Flow, Commands {
       if (this.#closing === 'linger' && from === 'consumer') this.#connection.close()
       return false
     }
-    if (this.#inputs[from].opaque === Number.POSITIVE_INFINITY) return true
+    if (this.#input(from).opaque === Number.POSITIVE_INFINITY) return true
     this.#tell({ kind: 'ended', from, fully })
     return false
   }
 
-  outputBroken(): void {
+  endsByItself(to: Side): boolean {
+    return this.#input(opposite(to)).opaque === Number.POSITIVE_INFINITY
+  }
+
+  outputBroken(to: Side): void {
     // What a close waited for will never be written.
     if (this.#closing !== undefined) this.#finishClosing()
+    // The session may be looking at something else just now.
+    else if (!this.endsByItself(to)) this.#broken.push(to)
+  }
+
+  settling(): void {
+    // A provider that answers at once makes the connection settle in the middle of a look.
+    if (this.#offered !== undefined) return
+    while (!this.#connection.closed && this.#closing === undefined) {
+      const to = this.#broken.shift()
+      if (to !== undefined) this.#tell({ kind: 'broken', to })
+      else if (!this.#showAgain('provider') && !this.#showAgain('consumer')) return
+    }
+  }
+
+  /** Show what waits of a side that was resumed. False: there is nothing to show. */
+  #showAgain(from: Side): boolean {
+    const input = this.#input(from)
+    if (!input.again || input.paused) return false
+    input.again = false
+    if (input.stash.length === 0) return false
+    const { length } = input.stash
+    inputBytes().set(input.stash)
+    this.#process(from, input, length)
+    // Without progress it would be shown the same again, without end.
+    if (input.stash.length === length) input.again = false
+    return true
+  }
+
+  withdrawn(): void {
+    if (this.#closing === undefined) this.#tell({ kind: 'withdrawn' })
   }
 
   drained(to: Side): void {
@@ -291,11 +355,9 @@ export class SessionFlow implements Flow, Commands {
   }
 
   closed(): void {
-    const { clock } = this.#connection.traffic.plane.reactor
-    for (const { id } of this.#timers.values()) clock.clearTimeout(id)
-    this.#timers.clear()
-    for (const input of Object.values(this.#inputs)) {
-      if (input.offer !== undefined) clock.clearTimeout(input.offer)
+    this.#timers.close()
+    this.#figures.closed()
+    for (const input of [this.#consumerInput, this.#providerInput]) {
       closeReceived(input.fds, this.#connection.traffic.held)
       this.#connection.traffic.held.add(-input.fds.length)
       input.fds = []
@@ -336,7 +398,7 @@ export class SessionFlow implements Flow, Commands {
 
   #takeFds(from: Side, fds: number): readonly number[] {
     if (fds === 0) return NO_FDS
-    const queued = this.#inputs[from].fds
+    const queued = this.#input(from).fds
     if (queued.length < fds) {
       throw new Error(`the session asked for ${fds} descriptors where ${queued.length} are queued`)
     }
@@ -352,7 +414,11 @@ export class SessionFlow implements Flow, Commands {
 
   #write(to: Side, fds: readonly number[]): void {
     const half = this.#connection.half(to)
-    const written = this.#outboxes[to].writeParts(fds)
+    if (half?.outputOpen === false) {
+      closeReceived(fds, this.#connection.traffic.held)
+      return
+    }
+    const written = this.#outbox(to).writeParts(fds)
     if (half !== undefined) this.#connection.wrote(half, written)
   }
 
@@ -381,40 +447,20 @@ export class SessionFlow implements Flow, Commands {
   }
 
   opaque(from: Side, bytes: number | 'until-end'): void {
-    this.#inputs[from].opaque += bytes === 'until-end' ? Number.POSITIVE_INFINITY : bytes
+    this.#input(from).opaque += bytes === 'until-end' ? Number.POSITIVE_INFINITY : bytes
     // Asked for outside of its own input, it concerns what waits there too.
-    if (this.#offered !== from) this.#offerAgain(from)
+    if (this.#offered !== from) this.#input(from).again = true
   }
 
   pause(from: Side): void {
-    this.#inputs[from].paused = true
+    this.#input(from).paused = true
   }
 
   resume(from: Side): void {
-    const input = this.#inputs[from]
+    const input = this.#input(from)
     if (!input.paused) return
     input.paused = false
-    if (this.#offered === from) this.#resumed = true
-    else this.#offerAgain(from)
-  }
-
-  /** What waits has to be offered again, and not from within the call that asks for it. */
-  #offerAgain(from: Side): void {
-    const input = this.#inputs[from]
-    if (input.stash.length === 0 || input.paused || input.offer !== undefined) return
-    const { clock } = this.#connection.traffic.plane.reactor
-    input.offer = clock.setTimeout(() => this.#offerStash(from), 0)
-  }
-
-  #offerStash(from: Side): void {
-    const input = this.#inputs[from]
-    input.offer = undefined
-    if (this.#connection.closed || this.#closing !== undefined) return
-    if (!input.paused && input.stash.length > 0) {
-      inputBytes().set(input.stash)
-      this.#process(from, input, input.stash.length)
-    }
-    this.#connection.settle()
+    input.again = true
   }
 
   dial(identity: DialIdentity): void {
@@ -432,85 +478,80 @@ export class SessionFlow implements Flow, Commands {
 
   #finishClosing(): void {
     if (this.#inCall || this.#connection.closed) return
-    if (this.#closing === 'now') {
-      this.#connection.close()
-      return
-    }
-    if (!this.#outboxes.consumer.empty || !this.#outboxes.provider.empty) return
-    if (this.#closing === 'flush') {
-      this.#connection.close()
-      return
-    }
-    this.#connection.endWrite('consumer')
-    if (!this.#timers.has(LINGER))
-      this.#arm(LINGER, LINGER_CLOSE_MS, undefined, () => this.#connection.close())
-  }
-
-  /** A timer that runs already is only given its new time: it asks again when it fires. */
-  #arm(name: TimerName, ms: number, from: Side | undefined, fire: () => void): void {
-    const { clock } = this.#connection.traffic.plane.reactor
-    const due = clock.now() + ms
-    const running = this.#timers.get(name)
-    if (running !== undefined && running.rings <= due) {
-      running.due = due
-      running.ms = ms
-      running.from = from
-      return
-    }
-    if (running !== undefined) clock.clearTimeout(running.id)
-    const timer: Timer = { due, ms, from, rings: due, id: undefined }
-    const ring = (): void => {
-      const last = timer.from === undefined ? 0 : this.#inputs[timer.from].lastMoved + timer.ms
-      const left = Math.max(timer.due, last) - clock.now()
-      if (left > 0) {
-        timer.rings = clock.now() + left
-        timer.id = clock.setTimeout(ring, left)
+    switch (this.#closing) {
+      case undefined:
         return
-      }
-      this.#timers.delete(name)
-      fire()
+      case 'now':
+        this.#connection.close()
+        return
+      case 'flush':
+        if (this.#consumerOutbox.empty && this.#providerOutbox.empty) this.#connection.close()
+        return
+      case 'linger':
+        this.#connection.leaveProvider()
+        if (!this.#consumerOutbox.empty) return
+        this.#connection.endWrite('consumer')
+        if (!this.#timers.has(LINGER)) this.#timers.set(LINGER, LINGER_CLOSE_MS)
     }
-    timer.id = clock.setTimeout(ring, ms)
-    this.#timers.set(name, timer)
-  }
-
-  #tellTimer(name: TimerName): void {
-    this.#tell({ kind: 'timer', name })
-    this.#connection.settle()
   }
 
   setTimer(name: TimerName, ms: number): void {
-    this.#arm(name, ms, undefined, () => this.#tellTimer(name))
+    this.#timers.set(name, ms)
   }
 
   setIdleTimer(name: TimerName, from: Side, ms: number): void {
-    this.#arm(name, ms, from, () => this.#tellTimer(name))
+    this.#timers.set(name, ms, from)
+  }
+
+  #timerFired(name: TimerName): void {
+    switch (name) {
+      case HANDSHAKE:
+        this.#connection.traffic.log.warn(
+          { afterMs: this.#connection.traffic.plane.limits.handshakeMs },
+          'a client did not say in time what it wants: connection closed',
+        )
+        this.#connection.close()
+        return
+      case LINGER:
+        this.#tell({ kind: 'linger-over' })
+        this.#connection.close()
+        return
+      default:
+        this.#tell({ kind: 'timer', name })
+        this.#connection.settle()
+    }
   }
 
   clearTimer(name: TimerName): void {
-    const timer = this.#timers.get(name)
-    if (timer === undefined) return
-    this.#timers.delete(name)
-    this.#connection.traffic.plane.reactor.clock.clearTimeout(timer.id)
+    this.#timers.clear(name)
   }
 
   count(counter: CommonCounter | Figure, by = 1): void {
     const { counters } = this.#connection.traffic
-    if (typeof counter === 'string') counters[counter] += by
+    if (counter === 'messages') counters.messages += by
+    else if (counter === 'denials') counters.denials += by
+    else this.#figures.count(counter, by)
   }
 
   mark(): void {
-    this.#marked = this.#connection.traffic.plane.reactor.clock.now()
+    this.#figures.mark(this.#connection.traffic.plane.reactor.clock.now())
   }
 
   observe(histogram: Histogram): void {
-    void histogram
-    void this.#marked
+    this.#figures.observe(histogram, this.#connection.traffic.plane.reactor.clock.now())
   }
 
   report(event: AuditEvent): void {
     this.#connection.traffic.log.info({ audit: event.event, ...event.facts }, 'session event')
   }
+}
+
+/** One for all that is shown: a session may keep nothing of an input. */
+const SHOWN: { kind: 'bytes'; from: Side; view: ByteView; fds: { count: number; at: number } } = {
+  kind: 'bytes',
+  from: 'consumer',
+  view: EMPTY,
+  fds: { count: 0, at: 0 },
 }
 
 /** The relay's own timers among the session's; no session can name them. */

@@ -1,18 +1,19 @@
 /** The real toolbox: sockets planted in real containers, their connections run by the data plane. */
 import { E, type TE } from '../fp.ts'
+import { refuseRights } from '../kernel/socket.ts'
 import { PipePool } from '../kernel/splice.ts'
 import { isAbstract } from '../model/address.ts'
 import type { InjectError } from '../model/errors.ts'
 import type { Pid } from '../model/identity.ts'
 import type { Limits } from '../model/limits.ts'
 import { keyOf, type Link } from '../model/link.ts'
-import type { Counters, Mediation, MediationId, TeardownReport } from '../model/mediation.ts'
+import type { Mediation, MediationId, TeardownReport } from '../model/mediation.ts'
 import type { Reactor } from '../reactor/contract.ts'
 import type { Connection } from '../relay/connection.ts'
-import { createCounters } from '../relay/counters.ts'
+import { createCounters, type LinkCounters, snapshotOf } from '../relay/counters.ts'
 import { HeldDescriptors, sharesOf } from '../relay/descriptor-reserve.ts'
 import { Listener } from '../relay/listener.ts'
-import type { DataPlane, LinkTraffic } from '../relay/ports.ts'
+import type { DataPlane, Descriptors, LinkTraffic } from '../relay/ports.ts'
 import { type Container, createContainers, peerError } from './containers.ts'
 import type {
   Attention,
@@ -26,6 +27,7 @@ import type {
   ToolboxHost,
 } from './contract.ts'
 import { createDirectories } from './directories.ts'
+import { createFarewells } from './farewell.ts'
 import type { Journal } from './journal.ts'
 import { createLeftovers } from './leftovers.ts'
 import type { AtMoment } from './moments.ts'
@@ -106,12 +108,13 @@ export const createLinuxToolbox = ({
       log.warn({ containerPid: pid }, 'a pid of the graph is another process now, and is not used'),
   })
   const sockets = createProviderSockets({ containers, at })
+  const farewells = createFarewells(reactor.clock)
   const leftovers = createLeftovers({ journal, directories, containers, log })
 
   const mediationOf = (live: Live): Mediation => ({
     id: live.id,
     planted: live.plant.planted,
-    counters: (): Counters => ({ ...live.traffic.counters }),
+    counters: () => snapshotOf(live.traffic.counters),
   })
 
   const kindFor = (
@@ -124,6 +127,12 @@ export const createLinuxToolbox = ({
       return E.left({ _tag: 'KindUnsupported', socket: request.provider.socket, kind: found })
     if (found !== 'unknown') return E.right({ kind: found, assumed: false })
     return E.right({ kind: kept?.traffic.kind ?? 'stream', assumed: true })
+  }
+
+  /** Sockets that are accepted from a listener are as it is. */
+  const descriptorsFor = (request: SocketRequest, plant: Plant): Descriptors => {
+    if (request.descriptors === 'exact') return 'exact'
+    return refuseRights(plant.listener.borrowed) ? 'none' : 'dropped'
   }
 
   /** Put the new one in the place of the kept one, whose connections it has taken over. */
@@ -139,12 +148,24 @@ export const createLinuxToolbox = ({
     return left
   }
 
-  const newDialer = (id: MediationId, request: SocketRequest, log: LinkLog): ProviderDialer =>
+  const newDialer = (
+    id: MediationId,
+    request: SocketRequest,
+    counters: LinkCounters,
+    log: LinkLog,
+  ): ProviderDialer =>
     new ProviderDialer(request.provider, {
       sockets,
       clock: reactor.clock,
       log,
       limits,
+      dialing: request.dialing ?? {
+        graceMs: limits.connectGraceMs,
+        retryMaxMs: limits.connectRetryMaxMs,
+        backlogMs: limits.connectGraceMs,
+      },
+      counters,
+      refusesRights: request.descriptors === 'none',
       onKindMismatch: () => {
         const live = alive.get(id)
         // A type that the link itself fixed is what it wants, whatever the provider is.
@@ -164,14 +185,15 @@ export const createLinuxToolbox = ({
     kept: Live | undefined,
   ): Live => {
     const id = kept?.id ?? (`m${nextId++}` as MediationId)
-    const dialer = kept?.dialer ?? newDialer(id, request, log)
+    const counters = kept?.traffic.counters ?? createCounters(log)
+    const dialer = kept?.dialer ?? newDialer(id, request, counters, log)
     const traffic: LinkTraffic = {
       plane,
       kind: kind.kind,
-      descriptors: request.descriptors,
+      descriptors: descriptorsFor(request, plant),
       session: request.session,
       dialer,
-      counters: kept?.traffic.counters ?? createCounters(),
+      counters,
       held: kept?.traffic.held ?? plane.held.ofLink(),
       log,
       lingerMs: limits.lingerMs,
@@ -297,28 +319,18 @@ export const createLinuxToolbox = ({
     return E.right(mediationOf(refreshed(live, link, request, found === 'unknown')))
   }
 
-  /** Resolves when all have ended by themselves, or after the time given to them. */
-  const lastWords = (live: Live): Promise<void> =>
-    new Promise(resolve => {
-      const deadline = reactor.clock.now() + limits.drainMs
-      const check = (): void => {
-        if (live.connections.size === 0 || reactor.clock.now() >= deadline) resolve()
-        else reactor.clock.setTimeout(check, 20)
-      }
-      check()
-    })
-
   const withdraw = async (mediation: Mediation): Promise<TeardownReport> => {
     const live = alive.get(mediation.id)
     if (live === undefined) return { connectionsClosed: 0, leftBehind: [] }
     alive.delete(live.id)
     live.listener.close()
     const leftBehind = unplantLive(live)
-    if (draining) await lastWords(live)
-    const open = [...live.connections]
-    for (const connection of open) connection.close()
-    live.dialer.close()
-    return { connectionsClosed: open.length, leftBehind }
+    const { connections } = live
+    const onGone = (): void => live.dialer.close()
+    const connectionsClosed = draining
+      ? await farewells.waitFor({ connections, graceMs: limits.drainMs, onGone })
+      : farewells.begin({ connections, graceMs: live.request.graceMs ?? 0, onGone })
+    return { connectionsClosed, leftBehind }
   }
 
   const kindIsStale = (live: Live): boolean => {
@@ -383,6 +395,7 @@ export const createLinuxToolbox = ({
         unplantLive(live)
       }
       alive.clear()
+      farewells.close()
       leftovers.close()
       containers.close()
       plane.pipes.close()

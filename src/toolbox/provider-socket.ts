@@ -12,6 +12,7 @@ import {
   connectToAbstract,
   openSocket,
   receiveCredentials,
+  refuseRights,
   type SocketType,
 } from '../kernel/socket.ts'
 import { isAbstract } from '../model/address.ts'
@@ -22,7 +23,11 @@ import type { AtMoment } from './moments.ts'
 
 export interface ProviderSockets {
   /** EPROTOTYPE: it is of another type; ESRCH: the provider is not running. The caller closes the connection. */
-  connect(provider: ProviderAddress, type: SocketType): E.Either<SyscallError, OwnedFd>
+  connect(
+    provider: ProviderAddress,
+    type: SocketType,
+    refusesRights: boolean,
+  ): E.Either<SyscallError, OwnedFd>
   /** `unknown` where nobody listens. */
   kindOf(provider: ProviderAddress): FoundKind
 }
@@ -35,7 +40,7 @@ export interface ProviderSocketsOptions {
 /** A provider's socket as long as it is held. */
 interface Door {
   /** EPROTOTYPE: a socket of another type is there. The caller closes what it gets. */
-  connect(type: SocketType): E.Either<SyscallError, OwnedFd>
+  connect(type: SocketType, refusesRights?: boolean): E.Either<SyscallError, OwnedFd>
   kind(): FoundKind
   close(): void
 }
@@ -46,13 +51,15 @@ const subjectOf = (provider: ProviderAddress): string =>
 /** A new socket, connected by `connect`; it is closed where that fails. */
 const connected = (
   type: SocketType,
+  refusesRights: boolean,
   subject: string,
   connect: (socket: OwnedFd) => E.Either<SyscallError, void>,
 ): E.Either<SyscallError, OwnedFd> => {
   const socket = openSocket(type, subject)
   if (E.isLeft(socket)) return socket
-  // Before connecting: what the provider writes at once carries credentials then too.
+  // Both before connecting: the provider may write at once.
   if (type === 'seqpacket') receiveCredentials(socket.right.borrowed)
+  if (refusesRights) refuseRights(socket.right.borrowed)
   const answer = connect(socket.right)
   if (E.isRight(answer)) return socket
   socket.right.close()
@@ -106,22 +113,24 @@ const doorAtPath = (container: Container, path: string, subject: string): E.Eith
     // A regular file answers ECONNREFUSED as well: it may become a socket, and waiting is all the same.
     return E.isLeft(status) ? status : E.left(syscallError('connect', 'ENOTSOCK', subject))
   }
-  const connect: Door['connect'] = type =>
-    connected(type, subject, socket => connectTo(socket.borrowed, inode.right.borrowed, subject))
+  const connect: Door['connect'] = (type, refusesRights = false) =>
+    connected(type, refusesRights, subject, socket =>
+      connectTo(socket.borrowed, inode.right.borrowed, subject),
+    )
   return E.right({ connect, kind: () => kindOfFile(connect), close: () => inode.right.close() })
 }
 
 /** An abstract name: connecting is the only way to look at it. */
 const doorAtName = (container: Container, name: string, subject: string): Door => {
-  const connect: Door['connect'] = type => {
+  const connect: Door['connect'] = (type, refusesRights = false) => {
     const entered = inNetworkNamespaceOf(container.handle, subject, () =>
-      connected(type, subject, socket => connectToAbstract(socket.borrowed, name, subject)),
+      connected(type, refusesRights, subject, socket => connectToAbstract(socket.borrowed, name, subject)),
     )
     return E.isLeft(entered) ? entered : entered.right
   }
   return {
-    connect: type => {
-      const answer = connect(type)
+    connect: (type, refusesRights) => {
+      const answer = connect(type, refusesRights)
       if (E.isRight(answer) || answer.left.errno !== 'ECONNREFUSED') return answer
       const kind = kindOfName(connect)
       return kind === 'unknown' || kind === type ? answer : E.left({ ...answer.left, errno: 'EPROTOTYPE' })
@@ -159,10 +168,10 @@ const openDoor = (
 }
 
 export const createProviderSockets = (options: ProviderSocketsOptions): ProviderSockets => ({
-  connect: (provider, type) => {
+  connect: (provider, type, refusesRights) => {
     const door = openDoor(options, provider)
     if (E.isLeft(door)) return door
-    const socket = door.right.connect(type)
+    const socket = door.right.connect(type, refusesRights)
     door.right.close()
     return socket
   },

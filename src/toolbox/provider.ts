@@ -7,9 +7,10 @@ import type { OwnedFd } from '../kernel/fd.ts'
 import type { Clock } from '../model/clock.ts'
 import type { SyscallError } from '../model/errors.ts'
 import type { Limits } from '../model/limits.ts'
-import type { DialError, DialIdentity } from '../relay/contract.ts'
+import type { DialError, DialIdentity, Figure } from '../relay/contract.ts'
+import type { LinkCounters } from '../relay/counters.ts'
 import type { CancelDial, Dialer } from '../relay/ports.ts'
-import type { LinkLog, ProviderAddress, SocketKind } from './contract.ts'
+import type { Dialing, LinkLog, ProviderAddress, SocketKind } from './contract.ts'
 import type { ProviderSockets } from './provider-socket.ts'
 import { type QuietLog, quietLog } from './quiet-log.ts'
 
@@ -25,17 +26,44 @@ const NOT_YET: ReadonlySet<string> = new Set([
   'ENFILE',
 ])
 
+const retriesFor = (errno: string): Figure => ({
+  name: 'dial_retries',
+  help: 'Tries to reach the provider that failed, and will be repeated.',
+  kind: 'total',
+  labels: { errno },
+})
+
+/** One for each reason to wait. */
+const DIAL_RETRIES: ReadonlyMap<string, Figure> = new Map(
+  [...NOT_YET].map(errno => [errno, retriesFor(errno)]),
+)
+
 interface Waiter {
   readonly kind: SocketKind
   readonly done: (result: OwnedFd | DialError) => void
+  /** When it gives up on a provider that is not there, and on one whose backlog is full. */
   readonly deadline: number
+  readonly backlogDeadline: number
 }
+
+/** A full backlog empties as fast as its server accepts: no need to wait long for a place in it. */
+const BACKLOG_RETRY_MS = 10
+
+/** It is there, and has more clients than it takes at once. */
+const isBusy = (error: SyscallError): boolean => error.errno === 'EAGAIN'
+
+const deadlineOf = (waiter: Waiter, error: SyscallError): number =>
+  isBusy(error) ? waiter.backlogDeadline : waiter.deadline
 
 export interface ProviderDialerOptions {
   readonly sockets: ProviderSockets
   readonly clock: Clock
   readonly log: LinkLog
-  readonly limits: Pick<Limits, 'connectGraceMs' | 'connectRetryMs' | 'connectRetryMaxMs' | 'logEveryMs'>
+  readonly limits: Pick<Limits, 'connectRetryMs' | 'logEveryMs'>
+  readonly dialing: Dialing
+  readonly counters: LinkCounters
+  /** What the provider says carries no descriptors. */
+  readonly refusesRights: boolean
   readonly onKindMismatch: () => void
 }
 
@@ -79,10 +107,13 @@ export class ProviderDialer implements Dialer {
       done('refused')
       return () => undefined
     }
+    const { clock, dialing } = this.#options
+    const now = clock.now()
     const waiter: Waiter = {
       kind,
       done,
-      deadline: this.#options.clock.now() + this.#options.limits.connectGraceMs,
+      deadline: now + dialing.graceMs,
+      backlogDeadline: now + dialing.backlogMs,
     }
     this.#waiters.push(waiter)
     // In line behind those who came before; without a line it tries now.
@@ -112,10 +143,15 @@ export class ProviderDialer implements Dialer {
 
   #serveLine(): void {
     for (let waiter = this.#waiters[0]; waiter !== undefined; waiter = this.#waiters[0]) {
-      const connected = this.#options.sockets.connect(this.#provider, waiter.kind)
+      const connected = this.#options.sockets.connect(
+        this.#provider,
+        waiter.kind,
+        this.#options.refusesRights,
+      )
       if (E.isLeft(connected) && NOT_YET.has(connected.left.errno)) {
         if (this.#expire(connected.left)) continue
-        this.#wait()
+        this.#countRetry(connected.left)
+        this.#wait(connected.left)
         return
       }
       this.#waiters.shift()
@@ -128,24 +164,35 @@ export class ProviderDialer implements Dialer {
     }
   }
 
+  #countRetry({ errno }: SyscallError): void {
+    const figure = DIAL_RETRIES.get(errno)
+    if (figure !== undefined) this.#options.counters.counted.countOwn(figure)
+  }
+
   /** Drop those whose time is up. True: there were some. */
   #expire(error: SyscallError): boolean {
     const now = this.#options.clock.now()
-    const expired = this.#waiters.filter(waiter => waiter.deadline <= now)
+    const expired = this.#waiters.filter(waiter => deadlineOf(waiter, error) <= now)
     if (expired.length === 0) return false
-    this.#waiters = this.#waiters.filter(waiter => waiter.deadline > now)
+    this.#waiters = this.#waiters.filter(waiter => deadlineOf(waiter, error) > now)
     this.#warn('provider did not come within the connect grace: connection closed', error)
     for (const waiter of expired) this.#answer(waiter, 'timeout')
     return true
   }
 
-  #wait(): void {
-    const now = this.#options.clock.now()
-    const nextDeadline = Math.min(...this.#waiters.map(waiter => waiter.deadline))
-    const retryMs = Math.min(this.#retryMs, this.#options.limits.connectRetryMaxMs)
-    const delay = Math.max(0, Math.min(retryMs, nextDeadline - now))
+  #wait(error: SyscallError): void {
+    const { clock, dialing } = this.#options
+    const now = clock.now()
+    const nextDeadline = Math.min(...this.#waiters.map(waiter => deadlineOf(waiter, error)))
+    const delay = Math.max(0, Math.min(this.#nextRetryMs(error, dialing), nextDeadline - now))
+    this.#timer = clock.setTimeout(() => this.#serve(), delay)
+  }
+
+  #nextRetryMs(error: SyscallError, dialing: Dialing): number {
+    if (isBusy(error)) return BACKLOG_RETRY_MS
+    const retryMs = Math.min(this.#retryMs, dialing.retryMaxMs)
     this.#retryMs = retryMs * 2
-    this.#timer = this.#options.clock.setTimeout(() => this.#serve(), delay)
+    return retryMs
   }
 
   #fail(waiter: Waiter, error: SyscallError): void {

@@ -1,6 +1,6 @@
-/** The C programs of the benchmark, compiled with the system's compiler into the build folder when their source is newer. */
+/** The C programs of the benchmark, compiled with the system's compiler into the build folder when a source is newer. */
 import { execFile } from 'node:child_process'
-import { mkdirSync, renameSync, statSync } from 'node:fs'
+import { mkdirSync, readdirSync, renameSync, statSync } from 'node:fs'
 import { promisify } from 'node:util'
 
 const SOURCES = 'test/bench'
@@ -10,6 +10,12 @@ const FLAGS = ['-O2', '-Wall', '-Wextra', '-pthread']
 const run = promisify(execFile)
 
 const changedAt = (path: string): number => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0
+
+/** Of the program's own source, and of the headers, whichever it includes. */
+const sourcesChangedAt = (source: string): number => {
+  const headers = readdirSync(SOURCES).filter(name => name.endsWith('.h'))
+  return Math.max(changedAt(source), ...headers.map(name => changedAt(`${SOURCES}/${name}`)))
+}
 
 /** As it calls itself; `undefined` if there is none. */
 export const compilerVersion = (): Promise<string | undefined> =>
@@ -22,7 +28,7 @@ export const compilerVersion = (): Promise<string | undefined> =>
 export const compiled = async (name: string, ...libraries: readonly string[]): Promise<string> => {
   const source = `${SOURCES}/${name}.c`
   const program = `${FOLDER}/${name}`
-  if (changedAt(program) > changedAt(source)) return program
+  if (changedAt(program) > sourcesChangedAt(source)) return program
   mkdirSync(FOLDER, { recursive: true })
   // Another run may be starting the same one.
   const own = `${program}.${process.pid}`

@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { untilEnded } from '../support/container.ts'
+import type { Entry } from '../support/pv-ctrl.ts'
 import type { Role } from './contract.ts'
 import { type GraphDaemon, startUp } from './graph-daemon.ts'
 import { hostEntry } from './graph-entries.ts'
@@ -13,6 +14,8 @@ export interface Contender {
   readonly role: Role
   /** Where a client connects. */
   readonly target: string
+  /** The process in between; `undefined`: there is none, or one for each connection. */
+  readonly pid: number | undefined
   readonly stop: () => Promise<void>
 }
 
@@ -28,30 +31,41 @@ export const direct = (provider: string): Contender => ({
   name: DIRECT,
   role: 'reference',
   target: provider,
+  pid: undefined,
   stop: () => Promise.resolve(),
 })
 
-/** The daemon with one link of its own. */
-export const linked = async (
+/** The daemon with one link of its own: the entry is the graph, and the target where the host sees its socket. */
+export const withLink = async (
+  daemon: GraphDaemon,
+  entry: Entry,
+  target: string,
+  isUp: (target: string) => Promise<boolean>,
+): Promise<Contender> => {
+  const { pid, stop } = await startUp(
+    () => daemon.start([entry]),
+    () => isUp(target),
+  )
+  return { name: daemon.name, role: daemon.role, target, pid, stop }
+}
+
+export const linked = (
   daemon: GraphDaemon,
   scratch: string,
   provider: string,
   position: number,
 ): Promise<Contender> => {
   const target = join(scratch, `target-${position}.sock`)
-  const running = await startUp(
-    () => daemon.start([hostEntry('bench', provider, target)]),
-    () => leadsToTheProvider(target),
-  )
-  return { name: daemon.name, role: daemon.role, target, stop: running.stop }
+  return withLink(daemon, hostEntry('bench', provider, target), target, leadsToTheProvider)
 }
 
 /** A proxy that reads no graph: one program for one target. */
-const standing = async (
+export const standing = async (
   name: string,
   role: Role,
   target: string,
   command: readonly string[],
+  isUp: (target: string) => Promise<boolean> = leadsToTheProvider,
 ): Promise<Contender> => {
   const child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', ...command], { stdio: 'ignore' })
   const stop = async (): Promise<void> => {
@@ -59,21 +73,22 @@ const standing = async (
     await untilEnded(child)
   }
   try {
-    await until('it comes up', () => leadsToTheProvider(target), PATIENCE_MS)
+    await until('it comes up', () => isUp(target), PATIENCE_MS)
   } catch (error) {
     await stop()
     throw error
   }
-  return { name, role, target, stop }
+  return { name, role, target, pid: child.pid, stop }
 }
 
-export const socat = (scratch: string, provider: string): Promise<Contender> => {
+export const socat = async (scratch: string, provider: string): Promise<Contender> => {
   const target = join(scratch, 'socat.sock')
-  return standing(SOCAT, 'tool', target, [
+  const listener = await standing(SOCAT, 'tool', target, [
     ...['socat', '-b', `${SOCAT_BUFFER_BYTES}`, '-t', '10'],
     `UNIX-LISTEN:${target},fork,backlog=4096`,
     `UNIX-CONNECT:${provider}`,
   ])
+  return { ...listener, pid: undefined }
 }
 
 /** `program` is libevent-proxy.c, compiled. */

@@ -3,18 +3,21 @@
  * is a file in `measures/` and its line in `measures/index.ts`; nothing else knows one from another.
  */
 import type { Contender } from './contenders.ts'
-import type { Generator, Window } from './generator.ts'
+import type { Generator } from './generator.ts'
 import type { GraphDaemon } from './graph-daemon.ts'
+import type { HttpGenerator } from './http-generator.ts'
+import type { Window } from './program.ts'
 
 /**
- * `reference`: what the others are held against. `peer`: a proxy of the usual design, or a daemon that was given on the
- * command line. `tool`: another way to do the same. Only the reference and `ours` decide whether the benchmark ends well.
+ * `reference`: what the others are held against. `relay`: our daemon where it only relays, for what more than that costs. `peer`: a
+ * proxy of the usual design, or a daemon that was given on the command line. `tool`: another way to do the same. Only the
+ * reference, `ours` and `relay` decide whether the benchmark ends well.
  */
-export type Role = 'reference' | 'ours' | 'tool' | 'peer'
+export type Role = 'reference' | 'ours' | 'relay' | 'tool' | 'peer'
 
 export interface Bar {
   /** `null`: on the value itself. Of several peers each is held against it. */
-  readonly ratioTo: 'reference' | 'peer' | null
+  readonly ratioTo: 'reference' | 'relay' | 'peer' | null
   readonly bound: 'at least' | 'at most'
   readonly value: number
 }
@@ -77,6 +80,7 @@ export interface Bench {
   /** A path in it that nobody has used yet, short enough for a socket: what a peer left behind must not be taken for new. */
   readonly newPath: () => string
   readonly generator: Generator
+  readonly http: HttpGenerator
   /** The socket of the one provider, on the host. */
   readonly provider: string
   /** Ways from a client to that provider, all up. */

@@ -2,17 +2,8 @@
  * The load, whichever program makes it: `load.c` where there is a C compiler, else `load.ts`. Starts it and reads its
  * answers. Promises that whatever a result counts has arrived whole: lost or garbled bytes are an error.
  */
-import { execFile, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { promisify } from 'node:util'
-import { untilEnded } from '../support/container.ts'
 import { compiled, compilerVersion } from './compile.ts'
-
-/** What is measured is `forMs`, after `warmMs` of the same. */
-export interface Window {
-  readonly warmMs: number
-  readonly forMs: number
-}
+import { type Command, count, intact, measured, type Provider, provided, type Window } from './program.ts'
 
 export interface Bulk {
   readonly connections: number
@@ -50,102 +41,34 @@ export interface Generator {
   readonly connect: (target: string, window: Window) => Promise<number>
 }
 
-export interface Provider {
-  readonly stop: () => Promise<void>
-}
-
 const IN_NODE = 'build/test/bench/load.js'
-/** Longer than the load itself waits for anything, so that it says what it waited for. */
-const PATIENCE_MS = 30_000
 
-const run = promisify(execFile)
-
-type Counts = Readonly<Record<string, number>>
-
-const countsIn = (answer: string): Counts => {
-  const parsed: unknown = JSON.parse(answer)
-  if (typeof parsed !== 'object' || parsed === null) throw new Error(`the load answered ${answer}`)
-  return Object.fromEntries(
-    Object.entries(parsed).filter((entry): entry is [string, number] => typeof entry[1] === 'number'),
-  )
-}
-
-const count = (counts: Counts, name: string): number => {
-  const value = counts[name]
-  if (value === undefined) throw new Error(`the load did not say how many ${name}`)
-  return value
-}
-
-/** What the load complained of, rather than how it was called. */
-const complaint = (error: unknown): Error => {
-  const stderr =
-    typeof error === 'object' && error !== null && 'stderr' in error ? `${error.stderr}`.trim() : ''
-  return new Error(stderr === '' ? `the load failed: ${error}` : stderr)
-}
-
-const generatorOf = (
-  command: readonly [string, ...string[]],
-  described: string,
-  passes: boolean,
-): Generator => {
-  const [program, ...first] = command
-
-  const measure = async (
-    verb: string,
-    target: string,
-    numbers: readonly number[],
-    { warmMs, forMs }: Window,
-  ): Promise<Counts> => {
-    const args = [...first, verb, target, ...[...numbers, warmMs, forMs].map(String)]
-    try {
-      return countsIn((await run(program, args, { timeout: warmMs + forMs + PATIENCE_MS })).stdout)
-    } catch (error) {
-      throw complaint(error)
+const generatorOf = (command: Command, described: string, passes: boolean): Generator => ({
+  described,
+  passesDescriptors: passes,
+  provide: socket => provided([...command, 'provide'], socket),
+  bulk: async (target, { connections, writeBytes, descriptorEvery }, window) => {
+    const counts = await measured(command, ['bulk', target, connections, writeBytes, descriptorEvery], window)
+    intact(counts)
+    return {
+      bytesPerSecond: count(counts, 'bytes') / count(counts, 'seconds'),
+      descriptors: count(counts, 'descriptors'),
+      intact: count(counts, 'intact'),
     }
-  }
-
-  return {
-    described,
-    passesDescriptors: passes,
-    provide: async socket => {
-      const child = spawn(program, [...first, 'provide', socket], { stdio: ['pipe', 'pipe', 'inherit'] })
-      const ended = once(child, 'exit').then(() => Promise.reject(new Error('the provider did not start')))
-      await Promise.race([once(child.stdout, 'data'), ended])
-      ended.catch(() => undefined)
-      return {
-        stop: async () => {
-          child.stdin.end()
-          await untilEnded(child)
-        },
-      }
-    },
-    bulk: async (target, { connections, writeBytes, descriptorEvery }, window) => {
-      const counts = await measure('bulk', target, [connections, writeBytes, descriptorEvery], window)
-      const sent = count(counts, 'sent')
-      const arrived = count(counts, 'arrived')
-      const garbled = count(counts, 'garbled')
-      if (arrived !== sent) throw new Error(`of ${sent} bytes, ${arrived} arrived`)
-      if (garbled > 0) throw new Error(`${garbled} blocks of ${sent} bytes arrived garbled`)
-      return {
-        bytesPerSecond: count(counts, 'bytes') / count(counts, 'seconds'),
-        descriptors: count(counts, 'descriptors'),
-        intact: count(counts, 'intact'),
-      }
-    },
-    trip: async (target, { connections, bytes }, window) => {
-      const counts = await measure('trip', target, [connections, bytes], window)
-      return {
-        perSecond: count(counts, 'trips') / count(counts, 'seconds'),
-        medianUs: count(counts, 'medianUs'),
-        p99Us: count(counts, 'p99Us'),
-      }
-    },
-    connect: async (target, window) => {
-      const counts = await measure('connect', target, [], window)
-      return count(counts, 'connections') / count(counts, 'seconds')
-    },
-  }
-}
+  },
+  trip: async (target, { connections, bytes }, window) => {
+    const counts = await measured(command, ['trip', target, connections, bytes], window)
+    return {
+      perSecond: count(counts, 'trips') / count(counts, 'seconds'),
+      medianUs: count(counts, 'medianUs'),
+      p99Us: count(counts, 'p99Us'),
+    }
+  },
+  connect: async (target, window) => {
+    const counts = await measured(command, ['connect', target], window)
+    return count(counts, 'connections') / count(counts, 'seconds')
+  },
+})
 
 export const nodeGenerator = (): Generator =>
   generatorOf([process.execPath, IN_NODE], `Node ${process.version}, because there is no C compiler`, false)

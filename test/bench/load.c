@@ -9,74 +9,18 @@
  *   load connect TARGET WARM_MS FOR_MS
  *
  * A client prints one line of JSON; what was counted is the FOR_MS after the WARM_MS. It exits with 1 and says why if
- * it cannot go on, as when nothing moves for 20 s. Writes of `bulk` are multiples of 256 bytes.
+ * it cannot go on, as when nothing moves for 20 s. Writes of `bulk` are multiples of 256 bytes, checked as load.h says.
  *
  * A connection begins with 8 bytes, little-endian: 'E', what follows is sent back as it comes; or 'S' + 256 * EVERY,
  * what follows is checked, and its end is answered with three 8-byte numbers: bytes that arrived, blocks that were
  * garbled, descriptors that were intact. With EVERY > 0 a memfd holding the position comes at each multiple of EVERY.
- *
- * Checked bytes: each block of 256 begins with its position in the stream, so nothing can be lost, doubled or swapped
- * unseen; its other bytes never change, and are looked at for the first MiB of a connection only, because comparing all
- * of them would measure the comparison.
  */
 #define _GNU_SOURCE
-#include <errno.h>
-#include <inttypes.h>
+#include "load.h"
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/epoll.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <time.h>
-#include <unistd.h>
-
-enum { BLOCK = 256, READ_BYTES = 256 * 1024, EVENTS = 64, PATIENCE_S = 20, SAMPLES = 1 << 20 };
-#define WHOLE_BYTES (UINT64_C(1) << 20)
-
-static unsigned char pattern[BLOCK];
-
-static _Noreturn void die(const char *what)
-{
-	fprintf(stderr, "%s: %s\n", what, strerror(errno));
-	exit(1);
-}
-
-static _Noreturn void die_saying(const char *what)
-{
-	fprintf(stderr, "%s\n", what);
-	exit(1);
-}
-
-static void *room(size_t bytes)
-{
-	void *p = calloc(1, bytes);
-	if (!p)
-		die("calloc");
-	return p;
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-static struct sockaddr_un address_of(const char *path)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	if (strlen(path) >= sizeof address.sun_path)
-		die_saying("the path of the socket is too long");
-	strcpy(address.sun_path, path);
-	return address;
-}
 
 static uint64_t word_at(const void *at)
 {
@@ -93,14 +37,11 @@ struct connection {
 	unsigned char head[8];
 	int echoes;
 	uint64_t every;
-	uint64_t position;
-	uint64_t garbled;
 	uint64_t intact;
-	unsigned rest_bytes; /* of a block that has not come whole yet */
-	unsigned char rest[BLOCK];
+	struct checked checked;
 };
 
-static unsigned char input[BLOCK + READ_BYTES];
+static unsigned char input[READ_BYTES];
 
 static void send_back(int fd, const unsigned char *bytes, size_t length)
 {
@@ -131,40 +72,27 @@ static int descriptor_in(struct msghdr *message)
  * Read no further than the next place of a descriptor: then one comes with the read that begins at its place, and with
  * no other, however the bytes were cut on their way.
  */
-static ssize_t receive_marked(struct connection *c, unsigned char *to)
+static ssize_t receive_marked(struct connection *c)
 {
 	char control[CMSG_SPACE(sizeof(int) * 8)];
-	uint64_t left = c->every - c->position % c->every;
-	struct iovec part = { to, left < READ_BYTES ? left : READ_BYTES };
+	uint64_t position = c->checked.position;
+	uint64_t left = c->every - position % c->every;
+	struct iovec part = { input, left < READ_BYTES ? left : READ_BYTES };
 	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control };
 	ssize_t n = recvmsg(c->fd, &message, MSG_CMSG_CLOEXEC);
 	int fd = n > 0 ? descriptor_in(&message) : -1;
 	if (fd >= 0) {
 		uint64_t marked = 0;
-		if (c->position % c->every == 0 && pread(fd, &marked, sizeof marked, 0) == sizeof marked && marked == c->position)
+		if (position % c->every == 0 && pread(fd, &marked, sizeof marked, 0) == sizeof marked && marked == position)
 			c->intact++;
 		close(fd);
 	}
 	return n;
 }
 
-/* Check `length` bytes that follow those before. */
-static void check(struct connection *c, size_t length)
-{
-	const unsigned char *block = input;
-	uint64_t at = c->position - c->rest_bytes;
-	c->position += length;
-	for (; at + BLOCK <= c->position; at += BLOCK, block += BLOCK) {
-		if (word_at(block) != at || (at < WHOLE_BYTES && memcmp(block + 8, pattern + 8, BLOCK - 8) != 0))
-			c->garbled++;
-	}
-	c->rest_bytes = (unsigned)(c->position - at);
-	memcpy(c->rest, block, c->rest_bytes);
-}
-
 static void answer(struct connection *c)
 {
-	uint64_t verdict[3] = { c->position, c->garbled + (c->rest_bytes > 0), c->intact };
+	uint64_t verdict[3] = { c->checked.position, garbled_in(&c->checked), c->intact };
 	send_back(c->fd, (unsigned char *)verdict, sizeof verdict);
 }
 
@@ -180,8 +108,7 @@ static int serve(struct connection *c)
 		}
 		return n > 0 || (n < 0 && errno == EAGAIN);
 	}
-	memcpy(input, c->rest, c->rest_bytes);
-	n = c->every > 0 ? receive_marked(c, input + c->rest_bytes) : recv(c->fd, input + c->rest_bytes, READ_BYTES, 0);
+	n = c->every > 0 ? receive_marked(c) : recv(c->fd, input, READ_BYTES, 0);
 	if (n < 0)
 		return errno == EAGAIN;
 	if (n == 0 && !c->echoes)
@@ -189,15 +116,8 @@ static int serve(struct connection *c)
 	if (n > 0 && c->echoes)
 		send_back(c->fd, input, (size_t)n);
 	else if (n > 0)
-		check(c, (size_t)n);
+		check(&c->checked, input, (size_t)n);
 	return n > 0;
-}
-
-static void watch(int epoll, int fd, void *what)
-{
-	struct epoll_event event = { .events = EPOLLIN, .data.ptr = what };
-	if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) < 0)
-		die("epoll_ctl");
 }
 
 static void accept_all(int epoll, int listener)
@@ -206,27 +126,19 @@ static void accept_all(int epoll, int listener)
 	while ((fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0) {
 		struct connection *c = room(sizeof *c);
 		c->fd = fd;
-		watch(epoll, fd, c);
+		watch(epoll, fd, EPOLLIN, c);
 	}
 }
 
 static void provide(const char *path)
 {
 	static int the_listener, the_parent;
-	struct sockaddr_un address = address_of(path);
-	struct rlimit most;
-	if (getrlimit(RLIMIT_NOFILE, &most) == 0) {
-		most.rlim_cur = most.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &most);
-	}
-	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (listener < 0 || bind(listener, (struct sockaddr *)&address, sizeof address) < 0 || listen(listener, 4096) < 0)
-		die(path);
+	int listener = listening(path);
 	int epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (epoll < 0)
 		die("epoll_create1");
-	watch(epoll, listener, &the_listener);
-	watch(epoll, STDIN_FILENO, &the_parent);
+	watch(epoll, listener, EPOLLIN, &the_listener);
+	watch(epoll, STDIN_FILENO, EPOLLIN, &the_parent);
 	puts("ready");
 	fflush(stdout);
 	for (;;) {
@@ -266,39 +178,10 @@ static atomic_bool stopped, counting;
 
 static int reach(const char *path, uint64_t head)
 {
-	struct sockaddr_un address = address_of(path);
-	struct timeval patience = { .tv_sec = PATIENCE_S };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
-		die(path);
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+	int fd = connected(path);
 	if (head != 0 && send(fd, &head, sizeof head, MSG_NOSIGNAL) != sizeof head)
 		die("send");
 	return fd;
-}
-
-static void send_whole(int fd, const unsigned char *bytes, size_t length)
-{
-	while (length > 0) {
-		ssize_t n = send(fd, bytes, length, MSG_NOSIGNAL);
-		if (n < 0)
-			die("send");
-		bytes += n;
-		length -= (size_t)n;
-	}
-}
-
-static void receive_whole(int fd, void *to, size_t length)
-{
-	for (size_t got = 0; got < length;) {
-		ssize_t n = recv(fd, (char *)to + got, length - got, 0);
-		if (n < 0)
-			die("recv");
-		if (n == 0)
-			die_saying("the connection was closed early");
-		got += (size_t)n;
-	}
 }
 
 /* Send the bytes with a descriptor that says where. Gives how many were taken. */
@@ -322,24 +205,13 @@ static size_t send_marked(int fd, const unsigned char *bytes, size_t length, uin
 	return (size_t)n;
 }
 
-static unsigned char *patterned(size_t bytes)
-{
-	unsigned char *buffer = room(bytes);
-	for (size_t i = 0; i < bytes; i++)
-		buffer[i] = pattern[i % BLOCK];
-	return buffer;
-}
-
 static void *run_bulk(void *argument)
 {
 	struct worker *w = argument;
 	unsigned char *buffer = patterned(w->bytes);
 	for (uint64_t sent = 0; !atomic_load_explicit(&stopped, memory_order_relaxed); sent += w->bytes) {
 		size_t first = 0;
-		for (size_t at = 0; at < w->bytes; at += BLOCK) {
-			uint64_t position = sent + at;
-			memcpy(buffer + at, &position, sizeof position);
-		}
+		mark_positions(buffer, w->bytes, sent);
 		if (w->every > 0 && sent % w->every == 0) {
 			first = send_marked(w->fd, buffer, w->bytes, sent);
 			w->descriptors++;
@@ -431,12 +303,6 @@ static void bulk(const char *target, long count, long bytes, long every, long wa
 	       w.done, w.seconds, done_by(workers, count), arrived, garbled, descriptors, intact);
 }
 
-static int ascending(const void *a, const void *b)
-{
-	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-	return (x > y) - (x < y);
-}
-
 static void trip(const char *target, long count, long bytes, long warm_ms, long for_ms)
 {
 	struct worker *workers = room(sizeof *workers * (size_t)count);
@@ -486,8 +352,7 @@ int main(int argc, char **argv)
 	long number[5] = { 0 };
 	for (int i = 3; i < argc && i < 8; i++)
 		number[i - 3] = strtol(argv[i], NULL, 10);
-	for (unsigned i = 0; i < BLOCK; i++)
-		pattern[i] = (unsigned char)(i * 37 + 11);
+	make_pattern();
 	if (strcmp(verb, "provide") == 0)
 		provide(argv[2]);
 	else if (strcmp(verb, "bulk") == 0 && argc == 8)

@@ -4,50 +4,19 @@
  */
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
+import { BLOCK, Checked, markPositions, patterned } from './blocks.ts'
 import { median } from './statistics.ts'
 
-const BLOCK = 256
 const HEAD_BYTES = 8
-const WHOLE_BYTES = 1024 * 1024
 const PATIENCE_MS = 20_000
-/** Of a block, after its position. */
-const PATTERN = Buffer.from(Array.from({ length: BLOCK }, (_, i) => (i * 37 + 11) & 255)).subarray(8)
 
 const sleep = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms))
 
-const patterned = (bytes: number): Buffer => {
-  const buffer = Buffer.alloc(bytes)
-  for (let at = 0; at < bytes; at += BLOCK) PATTERN.copy(buffer, at + 8)
-  return buffer
-}
-
-/** Checks what arrives, however it was cut. */
-class Checked {
-  position = 0
-  garbled = 0
-  #rest: Buffer = Buffer.alloc(0)
-
-  take(chunk: Buffer): void {
-    const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk])
-    let at = this.position - this.#rest.length
-    this.position += chunk.length
-    let offset = 0
-    for (; offset + BLOCK <= bytes.length; offset += BLOCK, at += BLOCK) {
-      // A block that fails for its place is not compared any further.
-      const placed = bytes.readUInt32LE(offset) + bytes.readUInt32LE(offset + 4) * 2 ** 32 === at
-      const whole =
-        at >= WHOLE_BYTES || bytes.compare(PATTERN, 0, BLOCK - 8, offset + 8, offset + BLOCK) === 0
-      if (!placed || !whole) this.garbled += 1
-    }
-    this.#rest = Buffer.from(bytes.subarray(offset))
-  }
-
-  verdict(): Buffer {
-    const verdict = Buffer.alloc(24)
-    verdict.writeBigUInt64LE(BigInt(this.position), 0)
-    verdict.writeBigUInt64LE(BigInt(this.garbled + (this.#rest.length > 0 ? 1 : 0)), 8)
-    return verdict
-  }
+const verdictOf = ({ position, garbled }: Checked): Buffer => {
+  const verdict = Buffer.alloc(24)
+  verdict.writeBigUInt64LE(BigInt(position), 0)
+  verdict.writeBigUInt64LE(BigInt(garbled), 8)
+  return verdict
 }
 
 const serve = (socket: Socket): void => {
@@ -71,7 +40,7 @@ const serve = (socket: Socket): void => {
     verb = String.fromCharCode(head[0] ?? 0)
     if (head.length > HEAD_BYTES) take(head.subarray(HEAD_BYTES))
   })
-  socket.on('end', () => socket.end(verb === 'S' ? checked.verdict() : ''))
+  socket.on('end', () => socket.end(verb === 'S' ? verdictOf(checked) : ''))
   socket.on('error', () => socket.destroy())
 }
 
@@ -199,7 +168,7 @@ const bulk = async (target: string, count: number, bytes: number, warmMs: number
     const buffers = [patterned(bytes), patterned(bytes)] as const
     for (let turn = 0; !stopped; turn += 1) {
       const buffer = turn % 2 === 0 ? buffers[0] : buffers[1]
-      for (let at = 0; at < bytes; at += BLOCK) buffer.writeBigUInt64LE(BigInt(worker.done + at), at)
+      markPositions(buffer, worker.done)
       await new Promise(resolve => line.socket.write(buffer, resolve))
       worker.done += bytes
     }

@@ -14,6 +14,7 @@ import { type Contender, direct, LIBEVENT, libevent, linked, SOCAT, socat } from
 import type { Bench, Measure, Role } from './contract.ts'
 import { openGenerator } from './generator.ts'
 import { type GraphDaemon, ours, peer } from './graph-daemon.ts'
+import { openHttpGenerator } from './http-generator.ts'
 import { MEASURES } from './measures/index.ts'
 import { hasFailed, type Machine, measureReport, type Report } from './report.ts'
 import { type MeasureResult, type Problem, runMeasure, wordsOf } from './runner.ts'
@@ -160,6 +161,7 @@ const run = async (options: Options, undo: Undo): Promise<Report> => {
     scratch,
     newPath: namer(scratch),
     generator,
+    http: await openHttpGenerator(),
     provider,
     contenders: [...field.contenders],
     daemons,

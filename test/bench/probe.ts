@@ -1,5 +1,6 @@
 /** Single connections to a target, to see whether it works. Where connections are measured, the load makes them. */
 import { once } from 'node:events'
+import { request } from 'node:http'
 import { connect, type Socket } from 'node:net'
 
 /** To the provider of the load: send back what follows, which is one byte (load.c). */
@@ -36,3 +37,14 @@ export const leadsToTheProvider = (path: string): Promise<boolean> =>
     },
     () => false,
   )
+
+/** Whether a small request of the HTTP load is answered there as it should be. */
+export const answersHttp = (path: string): Promise<boolean> =>
+  new Promise(resolve => {
+    const asked = request({ socketPath: path, path: '/small', agent: false }, response => {
+      response.resume()
+      resolve(response.statusCode === 200)
+    })
+    asked.once('error', () => resolve(false))
+    asked.end()
+  })

@@ -110,6 +110,14 @@ describe('a report', () => {
     ])
   })
 
+  test('holds ours against the relay alone', () => {
+    const bar: Bar = { ratioTo: 'relay', bound: 'at least', value: 0.8 }
+    const relay = ['pv-xconnect unix', 'relay', [2, 4, 4]] as const
+    assert.deepEqual(outcomes(reportOf(figure(bar), [DIRECT, relay, OURS])), [
+      'at least 0.8 of pv-xconnect unix: 1 met',
+    ])
+  })
+
   test('meets no bar without a value of ours', () => {
     const bars: readonly Bar[] = [
       { ratioTo: null, bound: 'at most', value: 3 },
@@ -125,9 +133,10 @@ describe('a report', () => {
 const problem = (role: Role): Problem => ({ measure: 'm', contender: 'c', role, what: 'lost 3 bytes' })
 
 describe('how a run ends', () => {
-  test('badly, if ours or the reference did not work', () => {
+  test('badly, if ours, the relay or the reference did not work', () => {
     assert.ok(hasFailed([problem('ours')]))
     assert.ok(hasFailed([problem('peer'), problem('reference')]))
+    assert.ok(hasFailed([problem('relay')]))
   })
 
   test('well, if only others did not', () => {

@@ -5,7 +5,8 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import { canRunHere } from '../support/requirements.ts'
+import { canRunHere, isInstalled } from '../support/requirements.ts'
+import { HAPROXY } from './haproxy.ts'
 
 const MAIN = 'build/test/bench/main.js'
 const SHORT = ['--quick', '--rounds', '1', '--seconds', '0.02']
@@ -81,6 +82,24 @@ describe('the benchmark', () => {
     }
     const medians = report.measures.flatMap(measure => measure.figures.flatMap(each => each.contenders))
     assert.ok(medians.some(({ median }) => median > 0))
+  })
+
+  test('gives every figure of HTTP, with every identity in place', { timeout: 60_000 }, async t => {
+    if (!canRunHere(t)) return
+    const report = await reportOf('--only', 'rest,rest-bulk')
+    const others = isInstalled(HAPROXY) ? [HAPROXY] : []
+    const missing = { contender: HAPROXY, what: 'did not come up: it is not installed' }
+    assert.deepEqual(
+      report.problems.map(({ contender, what }) => ({ contender, what: what.replace(/ \(.*/, '') })),
+      isInstalled(HAPROXY) ? [] : [missing, missing],
+    )
+    const figures = figuresIn(report)
+    assert.ok(figures.size >= 38, [...figures.keys()].join(', '))
+    for (const [figure, contenders] of figures) {
+      const proxies = ['pv-xconnect rest', 'pv-xconnect unix', ...others]
+      const isOfAProxy = /\.(core-.*|stuck)$/.test(figure)
+      assert.deepEqual(contenders, isOfAProxy ? proxies : ['direct', ...proxies], figure)
+    }
   })
 
   test('measures a daemon in real containers', { timeout: 60_000 }, async t => {

@@ -11,6 +11,7 @@ import type { Answerer } from '../../src/control/routes.ts'
 import { type ControlServer, openControlServer } from '../../src/control/server.ts'
 import { E } from '../../src/fp.ts'
 import { EMPTY_GRAPH } from '../../src/model/graph.ts'
+import { NOTHING_COUNTED } from '../../src/model/mediation.ts'
 import { type Bench, bench, serving } from '../control/support.ts'
 import { aGraph, aLink } from '../support/builders.ts'
 import { eventually } from '../support/eventually.ts'
@@ -226,10 +227,26 @@ describe('a verb that asks the daemon', () => {
       for (const line of advice.split('\n')) assert.ok(line.length <= 60, line)
     })
 
+    test('shows what the protocol of the link counted and timed', async () => {
+      const b = await three()
+      for (const { link, mediation } of b.world.planted.values()) {
+        if (link.name !== 'raw') continue
+        const figures = [
+          { of: 'protocol', name: 'errors', help: 'E.', labels: { status: '400' }, kind: 'total', value: 3 },
+        ]
+        const histograms = [{ name: 'response', help: 'R.', bucketsMs: [5], counts: [1, 0], sumMs: 3 }]
+        Object.assign(mediation, { counters: () => ({ ...NOTHING_COUNTED, figures, histograms }) })
+      }
+      const { out } = await described('raw')
+      assert.match(out, /\nCounted:\n {2}WHAT .*\n {2}errors +status 400 +3 +E\.\n/)
+      assert.match(out, /\nTimed:\n {2}WHAT .*\n {2}response +1 +3 ms +≤ 5 ms .*\n\nConditions:\n/)
+    })
+
     test('says nothing of what there is none of', async () => {
       await three()
       const { out } = await described('cam')
-      for (const absent of ['Planted', 'Attempts']) assert.ok(!out.includes(absent), absent)
+      for (const absent of ['Planted', 'Attempts', 'Counted', 'Timed'])
+        assert.ok(!out.includes(absent), absent)
       assert.match(out, /Verdict: {3}Unsupported: no plugin for type "drm"/)
       assert.match(out, /Traffic: {3}none yet/)
     })

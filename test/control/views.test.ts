@@ -61,6 +61,18 @@ describe('a link as JSON', () => {
     assert.ok(E.isRight(LinkDetailsJson.decode(JSON.parse(JSON.stringify(details)))))
   })
 
+  it('has what its protocol counted, and the verbs can read that', () => {
+    const figures = [
+      { of: 'protocol', name: 'errors', help: 'E.', labels: { status: '400' }, kind: 'total', value: 3 },
+    ] as const
+    const histograms = [{ name: 'response', help: 'R.', bucketsMs: [5], counts: [1, 2], sumMs: 30.5 }]
+    const link = linkJson(aView({ counters: { figures, histograms } }), NOW)
+    assert.deepEqual(link.counters, { ...NOTHING_COUNTED, figures, histograms })
+    const read = LinkJson.decode(JSON.parse(JSON.stringify(link)))
+    assert.ok(E.isRight(read))
+    assert.deepEqual(read.right, link)
+  })
+
   it('that failed has the error as a value and in words, and when it is tried again', () => {
     const view = aView({
       state: 'pending.waiting',

@@ -1,6 +1,7 @@
 /** Plugins that are not ours: the example of the documents at work, and every way in which one can be bad. */
 import assert from 'node:assert/strict'
 import { chmodSync, chownSync, existsSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { askControl } from '../support/control.ts'
 import { asText } from '../support/daemon.ts'
 import { eventually } from '../support/eventually.ts'
 import { type PluginSandbox, pluginSandbox } from '../support/plugin-folder.ts'
@@ -138,6 +139,15 @@ withPlugins(
       line => line['audit'] === 'command refused' && line['command'] === 'SHUTDOWN',
     )
     await answersPing(pair, 'line')
+    const { body } = await askControl(world.daemon.control, '/metrics')
+    const refusals = [...body.matchAll(/^pv_xconnect_link_commands_refusals_total\{(.*)\} (\d+)$/gm)]
+    assert.deepEqual(
+      refusals.map(([, labels = '', count]) => [/why="(\w+)"/.exec(labels)?.[1], count]),
+      [
+        ['not_named', '6'],
+        ['too_long', '1'],
+      ],
+    )
     world.ctrl.serve([])
     const last = await world.daemon.logged(
       'its counts',

@@ -52,6 +52,13 @@ describe('the fuzzer', () => {
     assert.ok(Number(finding?.culprit?.input) > 50)
   })
 
+  it('finds that requests behind the first one are anonymous, where they are', async () => {
+    const { finding } = await broken('forgets')
+    assert.equal(finding?.culprit?.check, 'reading')
+    assert.match(finding?.reason ?? '', /identity of /)
+    assert.equal(String(finding?.culprit?.input).split('HTTP/1.1').length, 3, 'two requests are enough')
+  })
+
   it('counts what it tried, for as long as it was told to', async () => {
     const { finding, tallies, rounds } = await runTarget({ target: 'arguments', seed: 1, seconds: 0 })
     assert.equal(finding, undefined)

@@ -2,9 +2,12 @@
  * A session that passes everything on as it is, by every way there is: forwarded, sent as a copy or as a slice, unseen,
  * in pieces, now or after a while. Its choices come from a seed, so that a run can be repeated.
  */
-import type { Commands, Session, SessionInput, Side } from '../../src/relay/contract.ts'
+import type { Commands, Figure, Session, SessionInput, Side } from '../../src/relay/contract.ts'
 import { type Random, randomOf } from '../support/random.ts'
 import { opposite } from './conversation.ts'
+
+/** Goes up and down without any order: nothing of it may be left when its connections are over. */
+const DRIFT: Figure = { name: 'drift', help: 'Nothing in particular.', kind: 'gauge' }
 
 type Bytes = SessionInput & { readonly kind: 'bytes' }
 
@@ -40,6 +43,7 @@ export const wanderingSession = (seed: number, { dialsLate }: Wandering): Sessio
 
   const bytes = (input: Bytes, out: Commands): void => {
     const { from, view, fds } = input
+    out.count(DRIFT, (view.length % 7) - 2)
     // Only the place of the first descriptors is told: they are passed on before more can come.
     if (fds.count > 0) {
       if (fds.at > 0) out.forward(from, fds.at, 0)

@@ -9,6 +9,7 @@ import type { HeldDescriptors } from '../../src/relay/descriptor-reserve.ts'
 import { PacketOutbox } from '../../src/relay/packet-outbox.ts'
 import { readPackets } from '../../src/relay/read-packets.ts'
 import { consume, leavesNoDescriptors, openDescriptors, parcels } from '../support/descriptors.ts'
+import { fakeLog } from '../support/fakes.ts'
 import { needsRoot } from '../support/privileges.ts'
 import {
   type Message,
@@ -219,7 +220,7 @@ test('packets of a peer that resets between the look at one and its reading all 
     for (const text of ['one', 'two', 'three']) writer.send(text)
     const outbox = new PacketOutbox(traffic, sink.borrowed)
     const held = meanwhile(traffic.held, () => writer.close())
-    assert.equal(readPackets(ours.fd, 'consumer', outbox, createCounters(), held), 'ended')
+    assert.equal(readPackets(ours.fd, 'consumer', outbox, createCounters(fakeLog()), held), 'ended')
     assert.deepEqual(await texts(reader, 3), ['one', 'two', 'three'])
     for (const end of [ours, sink, reader]) end.close()
   }))

@@ -14,9 +14,8 @@ import type { Pid } from '../../src/model/identity.ts'
 import { DEFAULT_LIMITS } from '../../src/model/limits.ts'
 import type { Link, LinkKey } from '../../src/model/link.ts'
 import { keyOf } from '../../src/model/link.ts'
-import type { Mediation, MediationId } from '../../src/model/mediation.ts'
+import { type Mediation, type MediationId, NOTHING_COUNTED } from '../../src/model/mediation.ts'
 import type { Plugin } from '../../src/plugin/contract.ts'
-import { createCounters } from '../../src/relay/counters.ts'
 import type {
   Attention,
   LinkLog,
@@ -168,7 +167,7 @@ export const fakeWorld = (log: LinkLog = fakeLog()): FakeWorld => {
           inode: String(ids),
           directoriesMade: [],
         },
-        counters: createCounters,
+        counters: () => NOTHING_COUNTED,
       }
       if (kept === undefined) world.injections += 1
       else world.replants += 1

@@ -105,6 +105,14 @@ export const lineSession = (): LineSession => {
         case 'drained':
           session.told.push(`drained ${input.to}`)
           return
+        case 'broken':
+          session.told.push(`${input.to} broken`)
+          out.close('flush')
+          return
+        case 'withdrawn':
+        case 'linger-over':
+          session.told.push(input.kind)
+          return
         case 'timer':
           session.told.push(`timer ${input.name}`)
           out.resume('consumer')

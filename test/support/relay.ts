@@ -30,7 +30,7 @@ import type { DialError, DialIdentity, Session } from '../../src/relay/contract.
 import { createCounters } from '../../src/relay/counters.ts'
 import { HeldDescriptors, sharesOf } from '../../src/relay/descriptor-reserve.ts'
 import { PacketFlow, StreamFlow } from '../../src/relay/plain-flow.ts'
-import type { Dialer, LinkTraffic } from '../../src/relay/ports.ts'
+import type { Descriptors, Dialer, LinkTraffic } from '../../src/relay/ports.ts'
 import { SessionFlow } from '../../src/relay/session-flow.ts'
 import type { SocketKind } from '../../src/toolbox/contract.ts'
 import { must } from './descriptors.ts'
@@ -257,7 +257,7 @@ export const pairOf = (kind: SocketKind): readonly [OwnedFd, Wire] => {
 
 export interface RelayOptions {
   readonly kind?: SocketKind
-  readonly descriptors?: 'exact' | 'none'
+  readonly descriptors?: Descriptors
   readonly session?: () => Session
   readonly lingerMs?: number
   readonly maxConnections?: number
@@ -315,7 +315,7 @@ export const startRelay = (options: RelayOptions = {}): TestRelay => {
     descriptors: options.descriptors ?? 'exact',
     session: options.session,
     dialer,
-    counters: createCounters(),
+    counters: createCounters(log),
     held: held.ofLink(),
     log,
     lingerMs: options.lingerMs ?? 60_000,

@@ -7,6 +7,7 @@ import { describe, type TestContext, test } from 'node:test'
 import { E } from '../../src/fp.ts'
 import { resolveIn, unlink } from '../../src/kernel/files.ts'
 import { closeProcess, openProcess } from '../../src/kernel/process.ts'
+import { NOTHING_COUNTED } from '../../src/model/mediation.ts'
 import type { Attention, ToolboxHost } from '../../src/toolbox/contract.ts'
 import { aLink, type LinkBuilder, pid } from '../support/builders.ts'
 import { failureOf, leavesNoDescriptors, must } from '../support/descriptors.ts'
@@ -86,8 +87,7 @@ for (const [name, setting] of [
 
     test('a mediation begins with nothing counted', t =>
       setting(t, async world => {
-        const counters = must(await inject(world)).counters()
-        for (const count of Object.values(counters)) assert.equal(count, 0)
+        assert.deepEqual(must(await inject(world)).counters(), NOTHING_COUNTED)
       }))
 
     for (const deep of [false, true]) {

@@ -3,13 +3,14 @@ import assert from 'node:assert/strict'
 import { mkdirSync, renameSync, statSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { E } from '../../src/fp.ts'
+import { syscallError } from '../../src/model/errors.ts'
 import { DEFAULT_LIMITS, type Limits } from '../../src/model/limits.ts'
 import type { Mediation } from '../../src/model/mediation.ts'
-import { createReactor } from '../../src/reactor/reactor.ts'
-import { type Containers, createContainers } from '../../src/toolbox/containers.ts'
-import type { SocketRequest } from '../../src/toolbox/contract.ts'
+import { createCounters, type LinkCounters } from '../../src/relay/counters.ts'
+import type { Dialing, SocketRequest } from '../../src/toolbox/contract.ts'
 import { ProviderDialer } from '../../src/toolbox/provider.ts'
-import { createProviderSockets } from '../../src/toolbox/provider-socket.ts'
+import type { ProviderSockets } from '../../src/toolbox/provider-socket.ts'
 import type { LinkBuilder } from '../support/builders.ts'
 import { pid } from '../support/builders.ts'
 import { type ManualClock, manualClock } from '../support/clock.ts'
@@ -300,48 +301,52 @@ interface Dialling {
   readonly dialer: ProviderDialer
   readonly clock: ManualClock
   readonly log: ReturnType<typeof fakeLog>
+  readonly counters: LinkCounters
   /** When the provider was tried. */
   readonly tried: readonly number[]
 }
 
-/** A dialer whose provider never comes, on a clock of the test's own. */
-const withDialer = (limits: Partial<Limits>, body: (dialling: Dialling) => void): void => {
+interface DialerOptions {
+  readonly errno?: string
+  readonly limits: Partial<Limits>
+  readonly dialing: Dialing
+}
+
+/** A dialer whose provider never comes, or is always busy, on a clock of the test's own. */
+const withDialer = (
+  { errno = 'ENOENT', dialing, limits }: DialerOptions,
+  body: (dialling: Dialling) => void,
+): void => {
   const clock = manualClock()
-  const reactor = must(createReactor(error => assert.fail(String(error))))
-  const nothing = (): void => undefined
-  const real = createContainers({
-    reactor,
-    onExit: nothing,
-    onMountsChanged: nothing,
-    onNoContainer: nothing,
-    onReused: nothing,
-  })
-  const tried: number[] = []
-  const acquire: Containers['acquire'] = of => {
-    tried.push(clock.now())
-    return real.acquire(of)
-  }
   const log = fakeLog()
+  const nothing = (): void => undefined
+  const counters = createCounters(log)
+  const tried: number[] = []
+  const connect: ProviderSockets['connect'] = () => {
+    tried.push(clock.now())
+    return E.left(syscallError('connect', errno, 'provider'))
+  }
   const dialer = new ProviderDialer(
     { pid: pid(0), socket: '/run/no/such/provider.sock' },
     {
-      sockets: createProviderSockets({ containers: { ...real, acquire }, at: nothing }),
+      sockets: { connect, kindOf: () => 'unknown' },
       clock,
       log,
       limits: { ...DEFAULT_LIMITS, ...limits },
+      dialing,
+      counters,
+      refusesRights: false,
       onKindMismatch: nothing,
     },
   )
-  body({ dialer, clock, log, tried })
+  body({ dialer, clock, log, tried, counters })
   dialer.close()
   assert.equal(clock.armed, 0)
-  real.close()
-  reactor.close()
 }
 
 test('a provider that is away is tried again, less and less often, until the grace is over', () =>
   withDialer(
-    { connectGraceMs: 1000, connectRetryMs: 10, connectRetryMaxMs: 300 },
+    { limits: { connectRetryMs: 10 }, dialing: { graceMs: 1000, retryMaxMs: 300, backlogMs: 5000 } },
     ({ dialer, clock, log, tried }) => {
       const answers: unknown[] = []
       dialer.dial('daemon', 'stream', answer => answers.push(answer))
@@ -360,18 +365,41 @@ test('a provider that is away is tried again, less and less often, until the gra
   ))
 
 test('a provider that stays away is one line of the log in a while, however many clients come', () =>
-  withDialer({ connectGraceMs: 0, logEveryMs: 5000 }, ({ dialer, clock, log }) => {
-    for (let n = 0; n < 1000; n += 1) {
-      dialer.dial('daemon', 'stream', () => undefined)
-      clock.advance(10)
-    }
-    assert.equal(log.lines.length, 3)
-    const [first, ...later] = log.lines.map(({ facts }) =>
-      'suppressed' in facts ? Number(facts.suppressed) : 1,
-    )
-    assert.equal(first, 1)
-    assert.equal(
-      later.reduce((sum, n) => sum + n, 1),
-      1000,
-    )
-  }))
+  withDialer(
+    { dialing: { graceMs: 0, retryMaxMs: 500, backlogMs: 0 }, limits: { logEveryMs: 5000 } },
+    ({ dialer, clock, log }) => {
+      for (let n = 0; n < 1000; n += 1) {
+        dialer.dial('daemon', 'stream', () => undefined)
+        clock.advance(10)
+      }
+      assert.equal(log.lines.length, 3)
+      const [first, ...later] = log.lines.map(({ facts }) =>
+        'suppressed' in facts ? Number(facts.suppressed) : 1,
+      )
+      assert.equal(first, 1)
+      assert.equal(
+        later.reduce((sum, n) => sum + n, 1),
+        1000,
+      )
+    },
+  ))
+
+test('a provider whose backlog is full is tried every 10 ms, for as long as a client may wait for that', () =>
+  withDialer(
+    {
+      errno: 'EAGAIN',
+      limits: { connectRetryMs: 100 },
+      dialing: { graceMs: 10, retryMaxMs: 300, backlogMs: 45 },
+    },
+    ({ dialer, clock, tried, counters }) => {
+      const answers: unknown[] = []
+      dialer.dial('daemon', 'stream', answer => answers.push(answer))
+      clock.advance(1000)
+      assert.deepEqual(answers, ['timeout'])
+      assert.deepEqual(tried, [0, 10, 20, 30, 40, 45])
+      assert.deepEqual(
+        counters.counted.figures().map(({ name, labels, value }) => [name, labels, value]),
+        [['dial_retries', { errno: 'EAGAIN' }, 5]],
+      )
+    },
+  ))

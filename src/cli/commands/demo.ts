@@ -28,7 +28,7 @@ export const command: Command = {
         verb: 'demo',
         operands: NO_OPERANDS,
         about: [
-          'Makes two containers that cannot see each other, runs the daemon between them, sends bytes and a file descriptor through a link, stops and starts each side, and shows what happens. Cleans up after itself. Needs root.',
+          'Makes two containers that cannot see each other, runs the daemon between them, sends bytes and a file descriptor through a link, stops and starts each side, lets a consumer lie about its role on a rest link, and shows what happens. Cleans up after itself. Needs root.',
         ],
         options: DEMO_OPTIONS,
         defaults: DEFAULTS,

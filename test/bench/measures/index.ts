@@ -9,6 +9,8 @@ import { links } from './links.ts'
 import { many } from './many.ts'
 import { memory } from './memory.ts'
 import { pass } from './pass.ts'
+import { rest } from './rest.ts'
+import { restBulk } from './rest-bulk.ts'
 import { roundTrip } from './round-trip.ts'
 import { start } from './start.ts'
 
@@ -18,6 +20,8 @@ export const MEASURES: readonly Measure[] = [
   roundTrip,
   connections,
   many,
+  rest,
+  restBulk,
   start,
   links,
   pass,

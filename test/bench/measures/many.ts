@@ -2,7 +2,8 @@
 
 import type { Contender } from '../contenders.ts'
 import { type Measure, NOTHING_TO_CLOSE, type Trial } from '../contract.ts'
-import type { Generator, Window } from '../generator.ts'
+import type { Generator } from '../generator.ts'
+import type { Window } from '../program.ts'
 
 const COUNTS = [1, 16, 128]
 const WRITE_BYTES = 64 * 1024

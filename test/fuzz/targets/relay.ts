@@ -117,6 +117,8 @@ const whatIsSentArrives =
         await finish(conversations)
         await until('the relay has let go of every connection', () => relay.open.size === 0)
         assert.equal(relay.traffic.plane.connections.open, 0)
+        for (const { kind, value } of relay.traffic.counters.counted.figures())
+          if (kind === 'gauge') assert.equal(value, 0)
         assert.deepEqual(relay.faults, [])
         assert.deepEqual(relay.log.lines, [])
       })

@@ -1,0 +1,442 @@
+/**
+ * The session of a `rest` link: HTTP/1.1 from one consumer to its provider, one exchange at a time, each request with the
+ * identity of its link. The contract is docs/rest.md; sections of RFC 9112 stand where a rule comes from there.
+ *
+ *   phase      from the consumer                     from the provider        left when
+ *   idle       a head, judged before anyone is       nothing may come         the head is good
+ *              dialled
+ *   exchange   the request's body; what comes then   the response             the response is over
+ *              waits, unread
+ *   tunnel     anything, unseen                      anything, unseen         both have ended
+ *   closing    nothing                               nothing                  -
+ *
+ * One timer is enough, because only one thing is waited for at a time: `#await…` says what.
+ */
+import type { ProtocolLimits } from '../../src/model/limits.ts'
+import type {
+  ByteView,
+  Commands,
+  Session,
+  SessionFactory,
+  SessionInput,
+  TimerName,
+} from '../../src/relay/contract.ts'
+import { excerptOf } from './excerpt.ts'
+import { FIGURES, RESPONSE_HEAD_TIME } from './figures.ts'
+import { HTTP2_ANSWER } from './http2.ts'
+import { type Identity, identityFields } from './identity.ts'
+import { REFUSALS, type Refusal } from './refusals.ts'
+import { RequestBody } from './request-body.ts'
+import { RequestHead } from './request-head.ts'
+import { ResponseBody } from './response-body.ts'
+import { ResponseHead } from './response-head.ts'
+
+type Phase = 'idle' | 'exchange' | 'tunnel' | 'closing'
+
+const PATIENCE: TimerName = 'patience'
+
+/** More than that are no progress (RFC 9110 section 15.2 sets no bound). */
+const MOST_INTERIM_RESPONSES = 32
+
+const NO_CONTENT = 204
+const NOT_MODIFIED = 304
+
+class RestSession implements Session {
+  readonly #limits: ProtocolLimits
+  readonly #identity: readonly ByteView[]
+  readonly #consumer: string
+  readonly #request: RequestHead
+  readonly #requestBody: RequestBody
+  readonly #response: ResponseHead
+  readonly #responseBody = new ResponseBody()
+  #phase: Phase = 'idle'
+  #hasDialled = false
+  /** Responses that this connection to the provider has completed. */
+  #served = 0
+  #interim = 0
+  /** The head of the final response, or of the switch to a tunnel, has been passed on. */
+  #hasAnswered = false
+  /** Bytes of the consumer's that were left where they are. */
+  #waiting = 0
+  #isPaused = false
+  /** The head that is being read has its own timer. */
+  #headIsTimed = false
+  /** It has said all, but still listens. */
+  #consumerEnded = false
+  /** It is gone altogether. */
+  #consumerGone = false
+  /** What it says is still read, but no further request can be given to it. */
+  #providerIsBroken = false
+  /** What runs may end; nothing new begins. */
+  #isWithdrawn = false
+
+  constructor(identity: readonly ByteView[], consumer: string, limits: ProtocolLimits) {
+    this.#identity = identity
+    this.#consumer = consumer
+    this.#limits = limits
+    this.#request = new RequestHead(limits)
+    this.#requestBody = new RequestBody(limits)
+    this.#response = new ResponseHead(limits)
+  }
+
+  on(input: SessionInput, out: Commands): void {
+    if (input.kind === 'linger-over') out.count(FIGURES.lingerCut)
+    if (this.#phase === 'closing') return
+    switch (input.kind) {
+      case 'opened':
+        this.#awaitRequest(out)
+        return
+      case 'bytes':
+        if (input.from === 'consumer') this.#fromConsumer(input.view, out)
+        else this.#fromProvider(input.view, out)
+        return
+      case 'ended':
+        if (input.from === 'consumer') this.#consumerEnds(input.fully, out)
+        else this.#providerEnds(out)
+        return
+      case 'broken':
+        if (input.to === 'consumer') this.#consumerLeaves(out)
+        else this.#providerStopsReading(out)
+        return
+      case 'dialled':
+        if (input.failed !== undefined) this.#refuse(REFUSALS.unreachable, out)
+        return
+      case 'timer':
+        this.#losePatience(out)
+        return
+      case 'withdrawn':
+        this.#isWithdrawn = true
+        if (this.#phase === 'idle') this.#close(this.#waiting > 0 ? 'linger' : 'flush', out)
+        return
+      default:
+        return
+    }
+  }
+
+  // What the consumer says.
+
+  #fromConsumer(view: ByteView, out: Commands): void {
+    const begins = this.#phase === 'idle'
+    if (begins && !this.#readRequest(view, out)) return
+    const at = begins || !this.#requestBody.over ? this.#passRequestBody(view, begins, out) : 0
+    if (this.#phase !== 'exchange') return
+    this.#waiting = view.length - at
+    if (this.#waiting === 0 || !this.#requestBody.over) return
+    // The next request, or what is meant for a tunnel that is not there yet: it waits for the end of the response.
+    out.pause('consumer')
+    this.#isPaused = true
+  }
+
+  /** True: a whole and good head has been given to the provider. */
+  #readRequest(view: ByteView, out: Commands): boolean {
+    const head = this.#request
+    const found = head.read(view)
+    if (found === 'more') {
+      this.#waiting = view.length - head.emptyBytes
+      if (this.#consumerEnded) this.#endsInHead(out)
+      else if (this.#waiting > 0) this.#awaitHead(out)
+      return false
+    }
+    if (found !== 'whole') {
+      this.#refuseHead(found, view, out)
+      return false
+    }
+    this.#beginExchange(out)
+    head.passOn(out, this.#identity)
+    this.#requestBody.begin(head.bodyBytes, head.bytes)
+    return true
+  }
+
+  #refuseHead(refusal: Refusal, view: ByteView, out: Commands): void {
+    const head = this.#request
+    if (head.line.isHttp2 && head.emptyBytes === 0 && !this.#hasDialled) {
+      out.count(FIGURES.http2Refused)
+      out.report({ event: 'request-refused', facts: { consumer: this.#consumer, reason: 'http2' } })
+      out.send('consumer', HTTP2_ANSWER, 0)
+      this.#close('linger', out)
+    } else {
+      this.#refuse(refusal, out, view, head.refusedLine)
+    }
+  }
+
+  #beginExchange(out: Commands): void {
+    const head = this.#request
+    this.#phase = 'exchange'
+    this.#response.begin(0, head.offers)
+    out.mark()
+    out.count('messages')
+    out.count(FIGURES.requests)
+    if (head.spoofed > 0) out.count(FIGURES.spoofStripped, head.spoofed)
+    if (head.offers !== undefined) out.count(FIGURES.upgradesOffered)
+    if (head.offersFiltered) out.count(FIGURES.upgradesFiltered)
+    if (!this.#hasDialled) out.dial('daemon')
+    this.#hasDialled = true
+  }
+
+  /** Gives how far into the view it came. `begins`: it follows its head. */
+  #passRequestBody(view: ByteView, begins: boolean, out: Commands): number {
+    const body = this.#requestBody
+    const refusal = body.pass(view, begins ? this.#request.bytes : 0, out)
+    if (refusal !== undefined) this.#refuse(refusal, out, view, body.lineStart)
+    else if (body.over) this.#requestIsOver(out)
+    else if (this.#consumerEnded) this.#refuse(REFUSALS.incomplete, out)
+    else if (begins) this.#awaitRequestBody(out)
+    return body.reached
+  }
+
+  #requestIsOver(out: Commands): void {
+    if (this.#phase === 'tunnel') {
+      out.opaque('consumer', 'until-end')
+      return
+    }
+    // Nobody is left to hear the answer: the provider gets the whole request, and sees that nobody waits for it.
+    if (this.#consumerGone) this.#close('flush', out)
+    else this.#awaitResponse(out)
+  }
+
+  // What the provider says.
+
+  #fromProvider(view: ByteView, out: Commands): void {
+    if (this.#phase !== 'exchange') {
+      out.count(FIGURES.unsolicited)
+      this.#close('linger', out)
+      return
+    }
+    let at = 0
+    if (!this.#hasAnswered) {
+      at = this.#readResponse(view, out)
+      if (!this.#hasAnswered || this.#phase !== 'exchange') return
+    }
+    const end = this.#responseBody.pass(view, at)
+    if (end > at) out.forward('provider', end - at, 0)
+    if (this.#responseBody.broken) {
+      out.count(FIGURES.responsesTruncated)
+      this.#refuse(REFUSALS.badResponse, out, view, end)
+    } else if (this.#responseBody.over) {
+      this.#responseIsOver(view.length - end, out)
+    } else {
+      const unseen = this.#responseBody.takeUnseen(end - at)
+      if (unseen > 0) out.opaque('provider', unseen)
+    }
+  }
+
+  /** Pass on the heads that are there, up to the final one's. Gives where in the view what follows begins. */
+  #readResponse(view: ByteView, out: Commands): number {
+    const head = this.#response
+    for (let at = 0; ; at = head.end) {
+      const found = head.read(view)
+      if (found === 'more') {
+        head.shift(at)
+        return at
+      }
+      if (found === 'bad' || !this.#takeResponse(at, out)) {
+        this.#refuse(REFUSALS.badResponse, out, view, at)
+        return at
+      }
+      if (!head.isInterim) return head.end
+      head.begin(head.end, this.#request.offers)
+    }
+  }
+
+  /** Pass on one head, and prepare for what follows it. False: it must not be passed on. */
+  #takeResponse(at: number, out: Commands): boolean {
+    const head = this.#response
+    const bytes = head.end - at
+    if (head.isInterim) {
+      this.#interim += 1
+      if (this.#interim > MOST_INTERIM_RESPONSES) return false
+      if (this.#request.line.isHttp10) out.drop('provider', bytes, 0)
+      else out.forward('provider', bytes, 0)
+    } else if (head.isSwitch) {
+      out.forward('provider', bytes, 0)
+      this.#beginTunnel(out)
+    } else {
+      if (!this.#beginResponseBody()) return false
+      this.#hasAnswered = true
+      out.observe(RESPONSE_HEAD_TIME)
+      out.forward('provider', bytes, 0)
+    }
+    const figure = FIGURES.responses[Math.trunc(head.status / 100) - 1]
+    if (figure !== undefined) out.count(figure)
+    return true
+  }
+
+  /** Where its end is (RFC 9112 section 6.3). False: that cannot be said. */
+  #beginResponseBody(): boolean {
+    const head = this.#response
+    const body = this.#responseBody
+    if (head.status < 200) return false
+    if (this.#request.line.isHead || head.status === NO_CONTENT || head.status === NOT_MODIFIED)
+      body.beginEmpty()
+    else if (head.isAmbiguous) return false
+    else if (head.isChunked) body.beginChunks()
+    else if (head.hasCoding || head.contentLength < 0) body.beginUntilEnd()
+    else body.beginCounted(head.contentLength)
+    return true
+  }
+
+  /** `beyond`: bytes of the provider's that nobody asked for. */
+  #responseIsOver(beyond: number, out: Commands): void {
+    this.#served += 1
+    if (beyond > 0) out.count(FIGURES.unsolicited)
+    const goesOn =
+      beyond === 0 &&
+      this.#response.keepsAlive &&
+      !this.#request.closes &&
+      // What is left of a request must never be read as another one.
+      this.#requestBody.over &&
+      !this.#providerIsBroken &&
+      !this.#isWithdrawn
+    if (!goesOn) {
+      this.#close('linger', out)
+    } else if (this.#consumerEnded && this.#waiting === 0) {
+      this.#close('flush', out)
+    } else {
+      this.#awaitRequest(out)
+      if (this.#isPaused) out.resume('consumer')
+      this.#isPaused = false
+    }
+  }
+
+  #beginTunnel(out: Commands): void {
+    this.#phase = 'tunnel'
+    this.#hasAnswered = true
+    out.clearTimer(PATIENCE)
+    out.observe(RESPONSE_HEAD_TIME)
+    out.count(FIGURES.tunnels)
+    out.count(FIGURES.tunnelsActive)
+    out.opaque('provider', 'until-end')
+    if (!this.#requestBody.over) return
+    if (this.#consumerEnded) out.endWrite('provider')
+    else out.opaque('consumer', 'until-end')
+    if (this.#isPaused) out.resume('consumer')
+    this.#isPaused = false
+  }
+
+  // Ends. AF_UNIX tells one that has said all from one that is gone.
+
+  #consumerEnds(fully: boolean, out: Commands): void {
+    if (fully) {
+      this.#consumerLeaves(out)
+      if (this.#phase !== 'closing') this.#close('now', out)
+      return
+    }
+    this.#consumerEnded = true
+    if (this.#phase === 'idle') {
+      this.#endsInHead(out)
+    } else if (!this.#requestBody.over) {
+      this.#refuse(REFUSALS.incomplete, out)
+    } else {
+      out.count(FIGURES.halfCloses)
+      this.#awaitResponse(out)
+    }
+  }
+
+  #endsInHead(out: Commands): void {
+    if (this.#waiting > 0) this.#refuse(REFUSALS.incomplete, out)
+    else this.#close('flush', out)
+  }
+
+  /** What it wrote before it went may still come; a request that it completes is given to the provider. */
+  #consumerLeaves(out: Commands): void {
+    if (this.#consumerGone || this.#phase === 'tunnel') return
+    this.#consumerGone = true
+    if (this.#phase !== 'exchange') return
+    out.count(FIGURES.consumerAborts)
+    if (this.#requestBody.over) this.#close('flush', out)
+  }
+
+  /** The response to what it has read may still come (RFC 9112 section 9.5). */
+  #providerStopsReading(out: Commands): void {
+    this.#providerIsBroken = true
+    if (this.#phase === 'idle') this.#providerEnds(out)
+  }
+
+  #providerEnds(out: Commands): void {
+    if (this.#phase !== 'exchange') {
+      out.count(FIGURES.unsolicited)
+      this.#close('linger', out)
+    } else if (this.#hasAnswered && this.#responseBody.endsWithConnection) {
+      this.#close('linger', out)
+    } else {
+      out.count(FIGURES.responsesTruncated)
+      // On a connection that served before, the end may have crossed the request: the consumer knows whether to ask again.
+      if (this.#hasAnswered || this.#served > 0) this.#close('linger', out)
+      else this.#refuse(REFUSALS.providerClosed, out)
+    }
+  }
+
+  // What is waited for, and for how long.
+
+  #awaitRequest(out: Commands): void {
+    this.#phase = 'idle'
+    this.#headIsTimed = false
+    this.#interim = 0
+    this.#hasAnswered = false
+    this.#request.begin()
+    out.setTimer(PATIENCE, this.#limits.restIdleMs)
+  }
+
+  /** From its first byte on, however many come meanwhile. */
+  #awaitHead(out: Commands): void {
+    if (this.#headIsTimed) return
+    this.#headIsTimed = true
+    out.setTimer(PATIENCE, this.#limits.restHeadMs)
+  }
+
+  #awaitRequestBody(out: Commands): void {
+    out.setIdleTimer(PATIENCE, 'consumer', this.#limits.restBodyMs)
+  }
+
+  #awaitResponse(out: Commands): void {
+    const { restResponseMs, restHalfClosedMs } = this.#limits
+    const ms = this.#consumerEnded ? restHalfClosedMs : restResponseMs
+    if (ms > 0) out.setIdleTimer(PATIENCE, 'provider', ms)
+    else out.clearTimer(PATIENCE)
+  }
+
+  #losePatience(out: Commands): void {
+    if (this.#phase === 'exchange' && this.#requestBody.over) {
+      out.count(this.#consumerEnded ? FIGURES.halfClosedTimeouts : FIGURES.responseTimeouts)
+      this.#refuse(REFUSALS.responseTimeout, out)
+    } else if (this.#phase === 'exchange') {
+      out.count(FIGURES.bodyTimeouts)
+      this.#refuse(REFUSALS.bodyTimeout, out)
+    } else if (this.#headIsTimed) {
+      out.count(FIGURES.headTimeouts)
+      this.#refuse(REFUSALS.headTimeout, out)
+    } else {
+      out.count(FIGURES.idleTimeouts)
+      this.#close('linger', out)
+    }
+  }
+
+  // The end of it.
+
+  /** Say what is wrong, if an answer has not begun, and close. `view` and `at`: where the line that shows it begins. */
+  #refuse(refusal: Refusal, out: Commands, view?: ByteView, at = 0): void {
+    out.count(refusal.figure)
+    if (!refusal.isProviders) out.count('denials')
+    const { status, reason } = refusal
+    const facts = { consumer: this.#consumer, status, reason }
+    out.report({
+      event: 'request-refused',
+      facts: view === undefined ? facts : { ...facts, line: excerptOf(view, at) },
+    })
+    if (!this.#hasAnswered) {
+      out.send('consumer', this.#request.line.isHead ? refusal.answerToHead : refusal.answer, 0)
+    }
+    this.#close(this.#consumerGone ? 'now' : 'linger', out)
+  }
+
+  #close(how: 'now' | 'flush' | 'linger', out: Commands): void {
+    this.#phase = 'closing'
+    out.close(how)
+  }
+}
+
+/** One per accepted connection; what does not change from one to the next is made here, once per link. */
+export const restSessions = (identity: Identity, limits: ProtocolLimits): SessionFactory => {
+  const fields = [identityFields(identity)]
+  return () => new RestSession(fields, identity.consumer, limits)
+}

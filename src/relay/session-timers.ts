@@ -1,0 +1,84 @@
+/**
+ * The timers of one connection's session. A protocol sets and clears them with each message, so that must cost next to
+ * nothing: what runs already is only given its new time, and asks again when it rings. Some count from the last byte that
+ * came from a side, which may pass without the session's seeing it.
+ */
+import type { Clock } from '../model/clock.ts'
+import type { Side, TimerName } from './contract.ts'
+
+interface Timer {
+  /** When it is to fire; infinite: it was cleared. */
+  due: number
+  ms: number
+  /** Whose last byte it counts from, where that is later. */
+  from: Side | undefined
+  /** When the clock calls. */
+  rings: number
+  id: unknown
+}
+
+export class SessionTimers {
+  readonly #clock: Clock
+  readonly #timers = new Map<TimerName, Timer>()
+  readonly #lastByte: (from: Side) => number
+  readonly #fired: (name: TimerName) => void
+
+  /** `lastByte`: when the last byte of a side came, as the clock tells it. */
+  constructor(clock: Clock, lastByte: (from: Side) => number, fired: (name: TimerName) => void) {
+    this.#clock = clock
+    this.#lastByte = lastByte
+    this.#fired = fired
+  }
+
+  /** Start it, or start it anew. `from`: it counts from the last byte of that side, where that comes later. */
+  set(name: TimerName, ms: number, from?: Side): void {
+    const due = this.#clock.now() + ms
+    const timer = this.#timers.get(name)
+    if (timer === undefined) {
+      const created: Timer = { due, ms, from, rings: due, id: undefined }
+      created.id = this.#clock.setTimeout(() => this.#ring(name, created), ms)
+      this.#timers.set(name, created)
+      return
+    }
+    timer.due = due
+    timer.ms = ms
+    timer.from = from
+    if (timer.rings > due) {
+      this.#clock.clearTimeout(timer.id)
+      this.#ringIn(name, timer, ms)
+    }
+  }
+
+  /** Has it been set, and not fired or been cleared since? */
+  has(name: TimerName): boolean {
+    return (this.#timers.get(name)?.due ?? Number.POSITIVE_INFINITY) < Number.POSITIVE_INFINITY
+  }
+
+  /** It goes on running, for the next one to be set. */
+  clear(name: TimerName): void {
+    const timer = this.#timers.get(name)
+    if (timer !== undefined) timer.due = Number.POSITIVE_INFINITY
+  }
+
+  #ringIn(name: TimerName, timer: Timer, ms: number): void {
+    timer.rings = this.#clock.now() + ms
+    timer.id = this.#clock.setTimeout(() => this.#ring(name, timer), ms)
+  }
+
+  #ring(name: TimerName, timer: Timer): void {
+    const now = this.#clock.now()
+    const quietUntil = timer.from === undefined ? 0 : this.#lastByte(timer.from) + timer.ms
+    const left = Math.max(timer.due, quietUntil) - now
+    if (left > 0 && left < Number.POSITIVE_INFINITY) {
+      this.#ringIn(name, timer, left)
+      return
+    }
+    this.#timers.delete(name)
+    if (left <= 0) this.#fired(name)
+  }
+
+  close(): void {
+    for (const { id } of this.#timers.values()) this.#clock.clearTimeout(id)
+    this.#timers.clear()
+  }
+}

@@ -1,0 +1,122 @@
+/**
+ * The ways of an HTTP request to its provider that are held against each other: direct, through a rest link, through a
+ * unix link of the same daemon, which only relays, and through HAProxy. They have a provider of their own, and run for
+ * as long as the measure does.
+ */
+import { isInstalled } from '../support/requirements.ts'
+import { type Contender, direct, withLink } from './contenders.ts'
+import type { Bench, Lane, Role } from './contract.ts'
+import type { GraphDaemon } from './graph-daemon.ts'
+import { hostEntry } from './graph-entries.ts'
+import { HAPROXY, haproxy } from './haproxy.ts'
+import type { Requests } from './http-generator.ts'
+import { answersHttp } from './probe.ts'
+import { cpuMs } from './processes.ts'
+import { wordsOf } from './runner.ts'
+
+/** How to bring one up. */
+export interface HttpWay {
+  readonly name: string
+  readonly role: Role
+  /** Whether requests arrive with an identity that the client did not write. */
+  readonly identities: Requests['identities']
+  /** Another one each time, with a socket of its own. The caller stops it. */
+  readonly start: () => Promise<Contender>
+}
+
+export interface HttpContender extends Contender {
+  readonly identities: Requests['identities']
+}
+
+export interface HttpField {
+  readonly ways: readonly HttpWay[]
+  /** Each of the ways that came up. */
+  readonly contenders: readonly HttpContender[]
+  /** One for each that did not: it says why, and belongs into one trial. */
+  readonly absent: readonly Lane[]
+  readonly close: () => Promise<void>
+}
+
+const throughLink = (
+  { newPath }: Bench,
+  provider: string,
+  daemon: GraphDaemon,
+  type: 'rest' | 'unix',
+): (() => Promise<Contender>) => {
+  return () => {
+    const target = newPath()
+    return withLink(
+      daemon,
+      { ...hostEntry('http', provider, target), type, interface: type },
+      target,
+      answersHttp,
+    )
+  }
+}
+
+const linkWay = (bench: Bench, provider: string, daemon: GraphDaemon): readonly HttpWay[] => {
+  const rest = throughLink(bench, provider, daemon, 'rest')
+  if (daemon.role === 'peer') return [{ name: daemon.name, role: 'peer', identities: 1, start: rest }]
+  const relay = throughLink(bench, provider, daemon, 'unix')
+  return [
+    { name: `${daemon.name} rest`, role: daemon.role, identities: 1, start: rest },
+    { name: `${daemon.name} unix`, role: 'relay', identities: 0, start: relay },
+  ]
+}
+
+const haproxyWay = ({ scratch, newPath }: Bench, provider: string, bufferBytes: number): HttpWay => ({
+  name: HAPROXY,
+  role: 'peer',
+  identities: 1,
+  start: async () => {
+    if (!isInstalled(HAPROXY)) throw new Error('it is not installed (Debian: apt-get install haproxy)')
+    return haproxy(scratch, { listenOn: newPath(), provider, bufferBytes }, answersHttp)
+  },
+})
+
+const absentLane = ({ name, role }: HttpWay, why: unknown): Lane => ({
+  contender: name,
+  role,
+  sample: () => Promise.reject(new Error(`did not come up: ${wordsOf(why)}`)),
+})
+
+/** `haproxyBufferBytes`: what HAProxy is best with for what is measured. */
+export const openHttpField = async (bench: Bench, haproxyBufferBytes: number): Promise<HttpField> => {
+  const socket = bench.newPath()
+  const provider = await bench.http.provide(socket)
+  const ways: readonly HttpWay[] = [
+    { name: 'direct', role: 'reference', identities: 0, start: async () => direct(socket) },
+    ...bench.daemons.flatMap(daemon => linkWay(bench, socket, daemon)),
+    haproxyWay(bench, socket, haproxyBufferBytes),
+  ]
+  const contenders: HttpContender[] = []
+  const absent: Lane[] = []
+  for (const way of ways) {
+    const { name, role, identities, start } = way
+    try {
+      contenders.push({ ...(await start()), name, role, identities })
+    } catch (error) {
+      absent.push(absentLane(way, error))
+    }
+  }
+  return {
+    ways,
+    contenders,
+    absent,
+    close: async () => {
+      await Promise.all(contenders.map(({ stop }) => stop()))
+      await provider.stop()
+    },
+  }
+}
+
+/** What the process in between spends on it; `undefined` where there is none. */
+export const withCore = async <A>(
+  { pid }: Contender,
+  body: () => Promise<A>,
+): Promise<{ readonly result: A; readonly coreMs: number | undefined }> => {
+  if (pid === undefined) return { result: await body(), coreMs: undefined }
+  const before = cpuMs(pid)
+  const result = await body()
+  return { result, coreMs: cpuMs(pid) - before }
+}

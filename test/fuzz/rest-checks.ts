@@ -1,0 +1,29 @@
+/** The checks of `rest`, for the session that it is and, to prove them, for one that is broken. */
+import * as t from 'io-ts'
+import type { Session } from '../../src/relay/contract.ts'
+import { requests } from './http-messages.ts'
+import { owesBothEnds, Step, scripts } from './rest-conversation.ts'
+import { holdsAgainstNode } from './rest-reading.ts'
+import { type Check, check } from './target.ts'
+
+const Text = t.string
+const Script = t.readonlyArray(Step)
+
+export const restChecks = (session?: () => Session): readonly Check[] => [
+  check({
+    name: 'reading',
+    inputs: requests,
+    kept: Text,
+    tries: 3000,
+    holds: async text => {
+      await holdsAgainstNode(text, session?.())
+    },
+  }),
+  check({
+    name: 'conversation',
+    inputs: scripts,
+    kept: Script,
+    tries: 1500,
+    holds: steps => owesBothEnds(steps, session?.()),
+  }),
+]
