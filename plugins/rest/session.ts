@@ -44,6 +44,7 @@ const NOT_MODIFIED = 304
 class RestSession implements Session {
   readonly #limits: ProtocolLimits
   readonly #identity: readonly ByteView[]
+  readonly #consumer: string
   readonly #request: RequestHead
   readonly #requestBody: RequestBody
   readonly #response: ResponseHead
@@ -69,8 +70,9 @@ class RestSession implements Session {
   /** What runs may end; nothing new begins. */
   #isWithdrawn = false
 
-  constructor(identity: readonly ByteView[], limits: ProtocolLimits) {
+  constructor(identity: readonly ByteView[], consumer: string, limits: ProtocolLimits) {
     this.#identity = identity
+    this.#consumer = consumer
     this.#limits = limits
     this.#request = new RequestHead(limits)
     this.#requestBody = new RequestBody(limits)
@@ -149,7 +151,7 @@ class RestSession implements Session {
     const head = this.#request
     if (head.line.isHttp2 && head.emptyBytes === 0 && !this.#hasDialled) {
       out.count(FIGURES.http2Refused)
-      out.report({ event: 'request-refused', facts: { reason: 'http2' } })
+      out.report({ event: 'request-refused', facts: { consumer: this.#consumer, reason: 'http2' } })
       out.send('consumer', HTTP2_ANSWER, 0)
       this.#close('linger', out)
     } else {
@@ -416,8 +418,11 @@ class RestSession implements Session {
     out.count(refusal.figure)
     if (!refusal.isProviders) out.count('denials')
     const { status, reason } = refusal
-    const facts = view === undefined ? { status, reason } : { status, reason, line: excerptOf(view, at) }
-    out.report({ event: 'request-refused', facts })
+    const facts = { consumer: this.#consumer, status, reason }
+    out.report({
+      event: 'request-refused',
+      facts: view === undefined ? facts : { ...facts, line: excerptOf(view, at) },
+    })
     if (!this.#hasAnswered) {
       out.send('consumer', this.#request.line.isHead ? refusal.answerToHead : refusal.answer, 0)
     }
@@ -433,5 +438,5 @@ class RestSession implements Session {
 /** One per accepted connection; what does not change from one to the next is made here, once per link. */
 export const restSessions = (identity: Identity, limits: ProtocolLimits): SessionFactory => {
   const fields = [identityFields(identity)]
-  return () => new RestSession(fields, limits)
+  return () => new RestSession(fields, identity.consumer, limits)
 }

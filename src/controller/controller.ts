@@ -91,9 +91,12 @@ export const createController = (options: ControllerOptions): Controller => {
     onEffect: options.onEffect,
   })
   const link = effects.provideTo(linkMachine({ now: env.wallClock, random: env.random, limits }))
+  /** Counts the steps of all actors: while it stands, so do the links. */
+  let steps = 0
   const daemon: Actor<DaemonMachine> = createActor(daemonMachine(link), {
     clock: env.clock,
     inspect: event => {
+      if (event.type === '@xstate.snapshot') steps += 1
       watch.inspect(event)
       options.inspect?.(event)
     },
@@ -105,13 +108,18 @@ export const createController = (options: ControllerOptions): Controller => {
       return snapshot !== undefined && isLinkSnapshot(snapshot) ? [snapshot] : []
     })
 
+  let mediatingNow: { readonly asOf: number; readonly keys: ReadonlyMap<MediationId, LinkKey> } | undefined
+
+  /** Asked in every pass, so collected anew only when a link has moved: there may be a thousand that did not. */
   const mediating = (): ReadonlyMap<MediationId, LinkKey> => {
+    if (mediatingNow?.asOf === steps) return mediatingNow.keys
     const keys = new Map<MediationId, LinkKey>()
     for (const { value, context } of snapshots()) {
       if (context.mediation !== null && typeof value === 'object' && 'mediating' in value) {
         keys.set(context.mediation.id, context.key)
       }
     }
+    mediatingNow = { asOf: steps, keys }
     return keys
   }
 

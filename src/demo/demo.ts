@@ -232,7 +232,7 @@ It runs on, until Ctrl-C. To play with it:
   nsenter -t ${stage.consumer.pid} -m -p -u -i curl -i --unix-socket ${GREETER.consumer} -H 'X-PV-Role: root' http://svc/info
   curl --unix-socket ${stage.pvCtrl} http://pv/xconnect-graph   the graph (a copy: ${file})
   pv-xconnect links --watch --control ${stage.control}
-  pv-xconnect describe ${stage.consumer.name} --control ${stage.control}
+  pv-xconnect describe ${stage.consumer.name}/greeter --control ${stage.control}
   pv-xconnect graph --pv-ctrl ${stage.pvCtrl}
   kill -9 ${stage.provider.pid}   the provider; its connections end, the link stays
 `

@@ -5,7 +5,7 @@
 import type { TE } from '../fp.ts'
 import { E } from '../fp.ts'
 import type { Graph } from '../model/graph.ts'
-import { type ReadOptions, readGraph } from './client.ts'
+import { graphReader, type ReadOptions } from './client.ts'
 import type { GraphLimits } from './codec.ts'
 import { decodeGraph } from './codec.ts'
 import type { GraphError, ReadError } from './errors.ts'
@@ -41,4 +41,4 @@ export interface PvCtrlOptions {
 }
 
 export const pvCtrlSource = (options: PvCtrlOptions): GraphSource =>
-  sourceOf(readGraph(options), options.limits)
+  sourceOf(graphReader(options), options.limits)

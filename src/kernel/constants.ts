@@ -70,6 +70,8 @@ export const RENAME_EXCHANGE = 2
 
 /** Type, mode, links, owner, inode: STATX_BASIC_STATS (statx(2)). */
 export const STATX_BASIC_STATS = 0x7ff
+/** When it changed last. */
+export const STATX_CTIME = 0x80
 /** When the file was made; not every file system knows. */
 export const STATX_BTIME = 0x800
 /** The mount that a file was reached through; the kernel ignores it before Linux 5.8. */

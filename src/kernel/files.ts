@@ -28,6 +28,7 @@ import {
   S_IFSOCK,
   STATX_BASIC_STATS,
   STATX_BTIME,
+  STATX_CTIME,
   STATX_MNT_ID,
   SYS,
 } from './constants.ts'
@@ -118,8 +119,25 @@ export const statusIn = (
     : E.right(readStatus())
 
 /**
+ * When a file, or what a directory has in it, changed last (`stx_ctime`, statx(2)), by its file system's clock; `undefined`
+ * if that cannot be told.
+ */
+export const changeTimeOf = (
+  fd: BorrowedFd,
+): { readonly seconds: bigint; readonly nanoseconds: number } | undefined => {
+  const { address, data } = status
+  if (c.statx(SYS.statx, fd, '', AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_CTIME, address) < 0)
+    return undefined
+  if ((data.getUint32(STATX.mask, true) & STATX_CTIME) === 0) return undefined
+  return {
+    seconds: data.getBigInt64(STATX.changedSeconds, true),
+    nanoseconds: data.getUint32(STATX.changedNanoseconds, true),
+  }
+}
+
+/**
  * Whether a name in a directory is still this file. Allocates nothing: the controller asks this of every planted node
- * in every pass.
+ * in many passes.
  */
 export const isStill = (
   dir: BorrowedFd,

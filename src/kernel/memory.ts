@@ -8,6 +8,13 @@ import koffi from 'koffi'
 /** An address as a double: user space ends far below 2^53, and a number costs no allocation where a bigint does. */
 export type Address = number & { readonly __brand: 'Address' }
 
+/** The address of a byte inside; bounds are checked here because the kernel checks none of ours. */
+const addressIn = (block: { readonly address: Address; readonly size: number }, offset: number): Address => {
+  if (offset < 0 || offset > block.size)
+    throw new RangeError(`offset ${offset} is outside a block of ${block.size}`)
+  return (block.address + offset) as Address
+}
+
 /** Zeroed memory outside the JavaScript heap. Free it once, when neither a view nor the kernel can touch it any more. */
 export class NativeBlock {
   readonly address: Address
@@ -26,15 +33,34 @@ export class NativeBlock {
     this.bytes.fill(0)
   }
 
-  /** The address of a byte inside; bounds are checked here because the kernel checks none of ours. */
   at(offset: number): Address {
-    if (offset < 0 || offset > this.size)
-      throw new RangeError(`offset ${offset} is outside a block of ${this.size}`)
-    return (this.address + offset) as Address
+    return addressIn(this, offset)
+  }
+
+  /** The bytes from `offset` on, as a block of their own that is not freed by itself. */
+  part(offset: number, size: number): NativePart {
+    return new NativePart(this.at(offset), this.bytes.subarray(offset, offset + size))
   }
 
   free(): void {
     koffi.free(this.#pointer)
+  }
+}
+
+/** A piece of a block: its bytes have an address of their own. */
+export class NativePart {
+  readonly address: Address
+  readonly size: number
+  readonly bytes: Uint8Array
+
+  constructor(address: Address, bytes: Uint8Array) {
+    this.address = address
+    this.size = bytes.length
+    this.bytes = bytes
+  }
+
+  at(offset: number): Address {
+    return addressIn(this, offset)
   }
 }
 

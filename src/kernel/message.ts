@@ -21,7 +21,7 @@ import {
 import { c, NULL } from './declarations.ts'
 import { ioFailure } from './errno.ts'
 import { type BorrowedFd, closeRaw, noteReceived } from './fd.ts'
-import { type Address, getWord, NativeBlock, setWord } from './memory.ts'
+import { type Address, getWord, NativeBlock, type NativePart, setWord } from './memory.ts'
 import { alignControl, CMSGHDR, IOVEC, MSGHDR } from './structs.ts'
 
 /** Room of the shared input buffer. */
@@ -31,14 +31,24 @@ export const OUTPUT_BYTES = 256 * 1024
 /** iovecs in one write; far below IOV_MAX, and enough for a rewritten head. */
 export const MAX_PARTS = 64
 
+/** Room for small writes that are put aside together. */
+const ASIDE_BYTES = 256 * 1024
+/** Longest write that may be put aside. */
+export const MOST_ASIDE_BYTES = 4096
+
 const CMSG_DATA = alignControl(CMSGHDR.size)
 /** Descriptors, and the credentials that SO_PASSCRED adds. */
 const CONTROL_BYTES = 2048
 
 const WASTE_BYTES = 64 * 1024
 
-let input = new NativeBlock(INPUT_BYTES)
-const output = new NativeBlock(OUTPUT_BYTES)
+/** One block, so that bytes are moved inside of it by one cheap call: what was read, what is written, what is put aside. */
+const shared = new NativeBlock(INPUT_BYTES + OUTPUT_BYTES + ASIDE_BYTES)
+const usualInput = shared.part(0, INPUT_BYTES)
+const output = shared.part(INPUT_BYTES, OUTPUT_BYTES)
+const aside = shared.part(INPUT_BYTES + OUTPUT_BYTES, ASIDE_BYTES)
+/** A block of its own as long as a packet needs more room. */
+let input: NativePart | NativeBlock = usualInput
 const waste = new NativeBlock(WASTE_BYTES)
 const receiveControl = new NativeBlock(CONTROL_BYTES)
 const sendControl = new NativeBlock(CONTROL_BYTES)
@@ -68,7 +78,7 @@ export const inputBytes = (): Uint8Array => input.bytes
 /** Room for at least this many bytes in the input buffer; what it held is lost. */
 export const growInput = (bytes: number): void => {
   if (bytes <= input.size) return
-  input.free()
+  shrinkInput()
   input = new NativeBlock(bytes)
 }
 
@@ -80,9 +90,8 @@ export const stageInput = (bytes: Uint8Array): void => {
 
 /** Give back the room that `growInput` took for one large packet. */
 export const shrinkInput = (): void => {
-  if (input.size === INPUT_BYTES) return
-  input.free()
-  input = new NativeBlock(INPUT_BYTES)
+  if (input instanceof NativeBlock) input.free()
+  input = usualInput
 }
 
 /** How many bytes wait to be read (of a stream), or an `Io` failure. */
@@ -204,7 +213,7 @@ export const receiveUpToRights = (fd: BorrowedFd, at: number, end: number): numb
 }
 
 /** Where a part lies, beside its iovec: what a short write left has to be found again. */
-const partSources: NativeBlock[] = []
+const partSources: (NativePart | NativeBlock)[] = []
 const partOffsets = new Int32Array(MAX_PARTS)
 const partLengths = new Int32Array(MAX_PARTS)
 let partCount = 0
@@ -220,7 +229,7 @@ export const beginParts = (): void => {
   partBytes = 0
 }
 
-const addPart = (source: NativeBlock, offset: number, length: number): void => {
+const addPart = (source: NativePart | NativeBlock, offset: number, length: number): void => {
   const at = partCount * IOVEC.size
   setWord(sendParts.data, at + IOVEC.base, source.at(offset))
   setWord(sendParts.data, at + IOVEC.length, length)
@@ -294,4 +303,56 @@ export const sendPartsTo = (fd: BorrowedFd, fds: readonly number[]): number => {
 export const sendInput = (fd: BorrowedFd, at: number, length: number): number => {
   const n = c.send(fd, input.at(at), length, MSG_NOSIGNAL | MSG_DONTWAIT)
   return n < 0 ? ioFailure() : n
+}
+
+/** Where the next bytes are put aside, and how many writes are there; all room is free again once none is. */
+let asideEnd = 0
+let asideWrites = 0
+
+const moveAside = (): void => {
+  for (let i = 0; i < partCount; i += 1) {
+    const offset = partOffsets[i] ?? 0
+    const length = partLengths[i] ?? 0
+    const source = partSources[i]
+    const to = INPUT_BYTES + OUTPUT_BYTES + asideEnd
+    if (source === usualInput) shared.bytes.copyWithin(to, offset, offset + length)
+    else if (source === output)
+      shared.bytes.copyWithin(to, INPUT_BYTES + offset, INPUT_BYTES + offset + length)
+    else if (source !== undefined) aside.bytes.set(source.bytes.subarray(offset, offset + length), asideEnd)
+    asideEnd += length
+  }
+}
+
+/**
+ * Put the parts aside, to be sent later by `sendAside`. Where they are now, or -1: there is no room, write them at once.
+ * They stay until `forgetAside`.
+ */
+export const putAside = (): number => {
+  if (partBytes > MOST_ASIDE_BYTES || asideEnd + partBytes > ASIDE_BYTES) return -1
+  const at = asideEnd
+  moveAside()
+  asideWrites += 1
+  return at
+}
+
+/** Add the parts to what ends at `end`. False: there is no room behind it. */
+export const addAside = (end: number): boolean => {
+  if (end !== asideEnd || partBytes > MOST_ASIDE_BYTES || asideEnd + partBytes > ASIDE_BYTES) return false
+  moveAside()
+  return true
+}
+
+/** The number of bytes taken, or an `Io` failure. */
+export const sendAside = (fd: BorrowedFd, at: number, length: number): number => {
+  const n = c.send(fd, aside.at(at), length, MSG_NOSIGNAL | MSG_DONTWAIT)
+  return n < 0 ? ioFailure() : n
+}
+
+/** What was put aside, to be kept elsewhere. */
+export const asideBytes = (at: number, length: number): Uint8Array => aside.bytes.subarray(at, at + length)
+
+/** One write that was put aside was sent, or is not wanted any more. */
+export const forgetAside = (): void => {
+  asideWrites -= 1
+  if (asideWrites === 0) asideEnd = 0
 }

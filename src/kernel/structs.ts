@@ -40,7 +40,10 @@ const statx = koffi.struct({
   bornSeconds: 'int64_t',
   bornNanoseconds: 'uint32_t',
   bornSpare: 'uint32_t',
-  changed: koffi.array('uint64_t', 4),
+  changedSeconds: 'int64_t',
+  changedNanoseconds: 'uint32_t',
+  changedSpare: 'uint32_t',
+  modified: koffi.array('uint64_t', 2),
   rdevMajor: 'uint32_t',
   rdevMinor: 'uint32_t',
   devMajor: 'uint32_t',
@@ -73,6 +76,7 @@ export const STATX = {
   size: koffi.sizeof(statx),
   ...offsets(
     statx,
+    'mask',
     'uid',
     'gid',
     'mode',
@@ -83,7 +87,7 @@ export const STATX = {
     'devMinor',
     'mountId',
   ),
-  ...offsets(statx, 'bornSeconds', 'bornNanoseconds'),
+  ...offsets(statx, 'bornSeconds', 'bornNanoseconds', 'changedSeconds', 'changedNanoseconds'),
 }
 export const SOCKADDR_UN = { size: koffi.sizeof(sockaddrUn), ...offsets(sockaddrUn, 'family', 'path') }
 export const POLLFD = { size: koffi.sizeof(pollfd), ...offsets(pollfd, 'fd', 'events', 'revents') }

@@ -22,8 +22,20 @@ export interface Watch {
   close(): void
 }
 
+/** Who is called once when a turn ends. */
+export interface TurnEnd {
+  turnEnds(): void
+  /** As for a `ReadyHandler`. */
+  failed(): void
+}
+
 export interface Reactor {
+  /** While handlers run, its time stands still: it is when the turn began. */
   readonly clock: Clock
+  /** Handlers are being called: `atTurnEnd` is possible. */
+  readonly isTurning: boolean
+  /** Call this when all that is ready now has been looked at. Only while turning. */
+  atTurnEnd(task: TurnEnd): void
   watch(fd: BorrowedFd, readiness: number, handler: ReadyHandler): Watch
   close(): void
 }

@@ -7,7 +7,7 @@ import { Epoll } from '../kernel/epoll.ts'
 import type { BorrowedFd } from '../kernel/fd.ts'
 import type { Clock } from '../model/clock.ts'
 import type { SyscallError } from '../model/errors.ts'
-import type { Reactor, ReadyHandler, Watch } from './contract.ts'
+import type { Reactor, ReadyHandler, TurnEnd, Watch } from './contract.ts'
 import { createTimerWheel, nodeClock } from './timer-wheel.ts'
 
 /** Where an exception of a handler or a timer goes: a bug, to be logged once with its stack. */
@@ -102,29 +102,59 @@ export const createReactor = (fault: FaultSink, base: Clock = nodeClock): E.Eith
 
   let closed = false
 
+  /** `undefined` outside of a turn. */
+  let turnBegan: number | undefined
+  const ends: TurnEnd[] = []
+
+  const failed = (task: { failed(): void } | undefined, error: unknown): void => {
+    fault(error)
+    try {
+      task?.failed()
+    } catch (second) {
+      fault(second)
+    }
+  }
+
   const dispatch = (watch: Watched, readiness: number): void => {
     try {
       watch.handler.ready(readiness)
     } catch (error) {
-      fault(error)
-      try {
-        watch.handler.failed()
-      } catch (second) {
-        fault(second)
-      }
+      failed(watch.handler, error)
     }
   }
 
+  const endTurn = (): void => {
+    // One may ask for another, which then has its turn at the end of this list.
+    for (let i = 0; i < ends.length; i += 1) {
+      const task = ends[i]
+      try {
+        task?.turnEnds()
+      } catch (error) {
+        failed(task, error)
+      }
+    }
+    ends.length = 0
+    turnBegan = undefined
+  }
+
   epoll.attach(() => {
+    turnBegan = base.now()
     const n = epoll.collect()
     for (let i = 0; i < n && !closed; i += 1) {
       const watch = slots.at(epoll.token(i), epoll.generation(i))
       if (watch !== undefined) dispatch(watch, epoll.readiness(i))
     }
+    endTurn()
   })
 
   return E.right({
-    clock: createTimerWheel(base, fault),
+    clock: createTimerWheel({ ...base, now: () => turnBegan ?? base.now() }, fault),
+    get isTurning() {
+      return turnBegan !== undefined
+    },
+    atTurnEnd: task => {
+      ends.push(task)
+    },
     watch: (fd, readiness, handler) => {
       const token = slots.reserve()
       const watch = new Watched(epoll, slots, token, fd, readiness, handler)

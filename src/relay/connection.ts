@@ -16,7 +16,7 @@ import { closeSocket, discardQueued } from '../kernel/closing.ts'
 import { Readiness } from '../kernel/epoll.ts'
 import { type BorrowedFd, OwnedFd } from '../kernel/fd.ts'
 import { endReading, endWriting, takeUrgentInline } from '../kernel/socket.ts'
-import type { ReadyHandler, Watch } from '../reactor/contract.ts'
+import type { ReadyHandler, TurnEnd, Watch } from '../reactor/contract.ts'
 import type { DialError, DialIdentity, Side } from './contract.ts'
 import type { Outbox, Written } from './outbox.ts'
 import type { CancelDial, LinkTraffic } from './ports.ts'
@@ -53,7 +53,7 @@ export interface Flow {
 }
 
 /** One of the two sockets. */
-export class Half implements ReadyHandler {
+export class Half implements ReadyHandler, TurnEnd {
   readonly side: Side
   readonly fd: OwnedFd
   readonly outbox: Outbox
@@ -69,6 +69,8 @@ export class Half implements ReadyHandler {
   blocked = false
   /** End its output as soon as the outbox is empty. */
   ending = false
+  /** It is called when the turn ends. */
+  departing = false
 
   constructor(connection: Connection, side: Side, fd: OwnedFd, outbox: Outbox) {
     this.#connection = connection
@@ -81,6 +83,10 @@ export class Half implements ReadyHandler {
 
   ready(readiness: number): void {
     this.#connection.ready(this, readiness)
+  }
+
+  turnEnds(): void {
+    this.#connection.depart(this)
   }
 
   failed(): void {
@@ -174,7 +180,7 @@ export class Connection {
       this.#provider = new Half(this, 'provider', result, this.#flow.outboxFor('provider', result.borrowed))
       this.#provider.ending = this.#endsProvider
       this.#flow.dialled(undefined)
-      if (this.#provider !== undefined) this.#flush(this.#provider)
+      if (this.#provider?.outbox.departs === false) this.#flush(this.#provider)
     } else {
       this.traffic.counters.connectionsRefused += 1
       this.#flow.dialled(result)
@@ -228,6 +234,9 @@ export class Connection {
       case 'all':
         half.blocked = false
         return
+      case 'later':
+        this.#departLater(half)
+        return
       case 'blocked':
         half.blocked = true
         return
@@ -239,6 +248,23 @@ export class Connection {
         this.#breakOutput(half)
         return
     }
+  }
+
+  #departLater(half: Half): void {
+    if (half.departing) return
+    half.departing = true
+    this.traffic.plane.reactor.atTurnEnd(half)
+  }
+
+  /** The turn is over: what was put off goes out. */
+  depart(half: Half): void {
+    half.departing = false
+    if (!this.#has(half)) return
+    const written = half.outbox.depart()
+    if (written === 'all' && !half.ending && !this.#flow.closing) return
+    this.wrote(half, written)
+    if (half.outbox.empty && half.outputOpen) this.#flow.drained(half.side)
+    this.#settle()
   }
 
   #flush(half: Half): void {
@@ -269,6 +295,7 @@ export class Connection {
     const outcome = this.#flow.read(half.side)
     if (!this.#has(half)) return
     const other = this.#other(half)
+    if (other?.outbox.departs === true) this.#departLater(other)
     switch (outcome) {
       case 'idle':
       case 'budget':

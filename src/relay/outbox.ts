@@ -3,8 +3,11 @@
  * An outbox owns the descriptors queued in it, from the call that hands them over until they are sent or discarded.
  */
 
-/** How a write went. `busy`: the kernel holds too many of our descriptors in flight; no readiness tells when that ends. */
-export type Written = 'all' | 'blocked' | 'busy' | 'gone'
+/**
+ * How a write went. `later`: it goes out when the turn ends, by `depart`. `busy`: the kernel holds too many of our
+ * descriptors in flight; no readiness tells when that ends.
+ */
+export type Written = 'all' | 'later' | 'blocked' | 'busy' | 'gone'
 
 export interface Outbox {
   /** Nothing waits. */
@@ -13,6 +16,10 @@ export interface Outbox {
   readonly full: boolean
   /** Start reading for it again, once it was full. */
   readonly hungry: boolean
+  /** Something waits for the end of the turn. */
+  readonly departs: boolean
+  /** Write it. */
+  depart(): Written
   /** Write what waits, as far as the socket takes it. */
   flush(): Written
   /** Forget what waits, and close its descriptors. */

@@ -108,6 +108,13 @@ export class PacketOutbox implements Outbox {
     this.#count(fds.length)
   }
 
+  /** Nothing waits for that: each packet is a message of its own. */
+  readonly departs = false
+
+  depart(): Written {
+    return 'all'
+  }
+
   flush(): Written {
     let done = 0
     let outcome: Written = 'all'

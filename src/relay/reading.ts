@@ -27,6 +27,7 @@ export const readFailure = (n: number): Read => (n === Io.again ? 'idle' : 'sour
 export const afterWrite = (written: Written): Read | undefined => {
   switch (written) {
     case 'all':
+    case 'later':
       return undefined
     case 'blocked':
     case 'busy':

@@ -88,8 +88,11 @@ const receiveExact = (fd: BorrowedFd, at: number, room: number): number => {
 export class SessionFlow implements Flow, Commands {
   readonly #connection: Connection
   readonly #session: Session
-  readonly #inputs: Readonly<Record<Side, Input>> = { consumer: newInput(), provider: newInput() }
-  readonly #outboxes: Readonly<Record<Side, StreamOutbox>>
+  // Fields of their own: an object with the sides as keys costs a look-up by name with every step.
+  readonly #consumerInput = newInput()
+  readonly #providerInput = newInput()
+  readonly #consumerOutbox: StreamOutbox
+  readonly #providerOutbox: StreamOutbox
   readonly #timers: SessionTimers
   readonly #figures: ConnectionFigures
   /** Position in the view that the session is looking at. */
@@ -112,11 +115,20 @@ export class SessionFlow implements Flow, Commands {
     const { clock } = traffic.plane.reactor
     this.#timers = new SessionTimers(
       clock,
-      from => this.#inputs[from].lastMoved,
+      from => this.#input(from).lastMoved,
       name => this.#timerFired(name),
     )
     this.#figures = new ConnectionFigures(traffic.counters.counted)
-    this.#outboxes = { consumer: new StreamOutbox(traffic), provider: new StreamOutbox(traffic) }
+    this.#consumerOutbox = new StreamOutbox(traffic)
+    this.#providerOutbox = new StreamOutbox(traffic)
+  }
+
+  #input(from: Side): Input {
+    return from === 'consumer' ? this.#consumerInput : this.#providerInput
+  }
+
+  #outbox(to: Side): StreamOutbox {
+    return to === 'consumer' ? this.#consumerOutbox : this.#providerOutbox
   }
 
   // Flow: what the connection tells us.
@@ -139,12 +151,12 @@ export class SessionFlow implements Flow, Commands {
 
   dialled(failed: DialError | undefined): void {
     // Nobody will ever read it, and a session that closes with `flush` must not wait for that.
-    if (failed !== undefined) this.#outboxes.provider.discard()
+    if (failed !== undefined) this.#providerOutbox.discard()
     this.#tell(failed === undefined ? { kind: 'dialled' } : { kind: 'dialled', failed })
   }
 
   outboxFor(side: Side, fd: BorrowedFd): StreamOutbox {
-    const outbox = this.#outboxes[side]
+    const outbox = this.#outbox(side)
     outbox.open(fd)
     return outbox
   }
@@ -155,14 +167,14 @@ export class SessionFlow implements Flow, Commands {
 
   reads(from: Side): boolean {
     if (this.#closing !== undefined) return this.#closing === 'linger'
-    const input = this.#inputs[from]
+    const input = this.#input(from)
     if (input.paused) return false
     // Bytes that nobody looks at have nowhere to wait until the provider is there.
     if (input.opaque > 0 && input.stash.length === 0 && !this.#connection.connected) return false
     // A session may answer to either side, so both outboxes bound what is read. But what one side does not take may not
     // keep the other from hearing it: a server that answers before it has read all would wait for ever.
-    if (this.#outboxes[from].overfull) return false
-    const outbox = this.#outboxes[opposite(from)]
+    if (this.#outbox(from).overfull) return false
+    const outbox = this.#outbox(opposite(from))
     return this.#connection.half(opposite(from))?.blocked === true ? outbox.hungry : !outbox.full
   }
 
@@ -170,7 +182,7 @@ export class SessionFlow implements Flow, Commands {
     const source = this.#connection.half(from)
     if (source === undefined) return 'idle'
     if (this.#closing === 'linger') return this.#readToDiscard(source.fd.borrowed)
-    const input = this.#inputs[from]
+    const input = this.#input(from)
     input.lastMoved = this.#connection.traffic.plane.reactor.clock.now()
     return input.opaque > 0 && input.stash.length === 0
       ? this.#readOpaque(from, source.fd.borrowed, input)
@@ -191,7 +203,7 @@ export class SessionFlow implements Flow, Commands {
     if (this.#connection.half(opposite(from))?.outputOpen === false) return this.#dropOpaque(from, fd, input)
     const outcome = readStream(
       { fd, side: from, descriptors, held },
-      this.#outboxes[opposite(from)],
+      this.#outbox(opposite(from)),
       counters,
       input.opaque,
     )
@@ -293,13 +305,13 @@ export class SessionFlow implements Flow, Commands {
       if (this.#closing === 'linger' && from === 'consumer') this.#connection.close()
       return false
     }
-    if (this.#inputs[from].opaque === Number.POSITIVE_INFINITY) return true
+    if (this.#input(from).opaque === Number.POSITIVE_INFINITY) return true
     this.#tell({ kind: 'ended', from, fully })
     return false
   }
 
   endsByItself(to: Side): boolean {
-    return this.#inputs[opposite(to)].opaque === Number.POSITIVE_INFINITY
+    return this.#input(opposite(to)).opaque === Number.POSITIVE_INFINITY
   }
 
   outputBroken(to: Side): void {
@@ -321,7 +333,7 @@ export class SessionFlow implements Flow, Commands {
 
   /** Show what waits of a side that was resumed. False: there is nothing to show. */
   #showAgain(from: Side): boolean {
-    const input = this.#inputs[from]
+    const input = this.#input(from)
     if (!input.again || input.paused) return false
     input.again = false
     if (input.stash.length === 0) return false
@@ -345,7 +357,7 @@ export class SessionFlow implements Flow, Commands {
   closed(): void {
     this.#timers.close()
     this.#figures.closed()
-    for (const input of Object.values(this.#inputs)) {
+    for (const input of [this.#consumerInput, this.#providerInput]) {
       closeReceived(input.fds, this.#connection.traffic.held)
       this.#connection.traffic.held.add(-input.fds.length)
       input.fds = []
@@ -386,7 +398,7 @@ export class SessionFlow implements Flow, Commands {
 
   #takeFds(from: Side, fds: number): readonly number[] {
     if (fds === 0) return NO_FDS
-    const queued = this.#inputs[from].fds
+    const queued = this.#input(from).fds
     if (queued.length < fds) {
       throw new Error(`the session asked for ${fds} descriptors where ${queued.length} are queued`)
     }
@@ -406,7 +418,7 @@ export class SessionFlow implements Flow, Commands {
       closeReceived(fds, this.#connection.traffic.held)
       return
     }
-    const written = this.#outboxes[to].writeParts(fds)
+    const written = this.#outbox(to).writeParts(fds)
     if (half !== undefined) this.#connection.wrote(half, written)
   }
 
@@ -435,17 +447,17 @@ export class SessionFlow implements Flow, Commands {
   }
 
   opaque(from: Side, bytes: number | 'until-end'): void {
-    this.#inputs[from].opaque += bytes === 'until-end' ? Number.POSITIVE_INFINITY : bytes
+    this.#input(from).opaque += bytes === 'until-end' ? Number.POSITIVE_INFINITY : bytes
     // Asked for outside of its own input, it concerns what waits there too.
-    if (this.#offered !== from) this.#inputs[from].again = true
+    if (this.#offered !== from) this.#input(from).again = true
   }
 
   pause(from: Side): void {
-    this.#inputs[from].paused = true
+    this.#input(from).paused = true
   }
 
   resume(from: Side): void {
-    const input = this.#inputs[from]
+    const input = this.#input(from)
     if (!input.paused) return
     input.paused = false
     input.again = true
@@ -473,11 +485,11 @@ export class SessionFlow implements Flow, Commands {
         this.#connection.close()
         return
       case 'flush':
-        if (this.#outboxes.consumer.empty && this.#outboxes.provider.empty) this.#connection.close()
+        if (this.#consumerOutbox.empty && this.#providerOutbox.empty) this.#connection.close()
         return
       case 'linger':
         this.#connection.leaveProvider()
-        if (!this.#outboxes.consumer.empty) return
+        if (!this.#consumerOutbox.empty) return
         this.#connection.endWrite('consumer')
         if (!this.#timers.has(LINGER)) this.#timers.set(LINGER, LINGER_CLOSE_MS)
     }

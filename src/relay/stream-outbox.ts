@@ -9,18 +9,25 @@ import { SCM_MAX_FD } from '../kernel/constants.ts'
 import { Io } from '../kernel/errno.ts'
 import type { BorrowedFd } from '../kernel/fd.ts'
 import {
+  addAside,
   addCopy,
   addInput,
+  asideBytes,
   beginParts,
   copyParts,
+  forgetAside,
   INPUT_BYTES,
+  MOST_ASIDE_BYTES,
   OUTPUT_BYTES,
   partBytes,
+  putAside,
+  sendAside,
   sendInput,
   sendPartsTo,
 } from '../kernel/message.ts'
 import { growSendBuffer } from '../kernel/socket.ts'
 import type { PipePool, SplicePipe } from '../kernel/splice.ts'
+import type { Reactor } from '../reactor/contract.ts'
 import type { HeldDescriptors } from './descriptor-reserve.ts'
 import type { Outbox, Written } from './outbox.ts'
 import type { RelayLimits } from './ports.ts'
@@ -52,12 +59,14 @@ interface OutboxOf {
   readonly plane: {
     readonly pipes: PipePool
     readonly limits: Pick<RelayLimits, 'queueBytes' | 'queueDescriptors'>
+    readonly reactor: Pick<Reactor, 'isTurning'>
   }
   readonly held: HeldDescriptors
 }
 
 export class StreamOutbox implements Outbox {
   readonly #pipes: PipePool
+  readonly #reactor: Pick<Reactor, 'isTurning'>
   readonly #held: HeldDescriptors
   readonly #mostBytes: number
   readonly #mostDescriptors: number
@@ -67,10 +76,14 @@ export class StreamOutbox implements Outbox {
   #descriptors = 0
   #pipe: SplicePipe | undefined
   #madeRoom = false
+  /** Bytes that were put aside for the end of the turn, and where. Older than all else that waits. */
+  #asideBytes = 0
+  #asideAt = 0
 
   /** Without a socket yet, everything is queued until `open`. */
   constructor({ plane, held }: OutboxOf, fd?: BorrowedFd) {
     this.#pipes = plane.pipes
+    this.#reactor = plane.reactor
     this.#held = held
     this.#mostBytes = plane.limits.queueBytes
     this.#mostDescriptors = plane.limits.queueDescriptors
@@ -82,7 +95,7 @@ export class StreamOutbox implements Outbox {
   }
 
   get empty(): boolean {
-    return this.#entries.length === 0 && this.#pipe === undefined
+    return this.#entries.length === 0 && this.#pipe === undefined && this.#asideBytes === 0
   }
 
   get full(): boolean {
@@ -131,12 +144,59 @@ export class StreamOutbox implements Outbox {
     this.#count(fds.length)
   }
 
+  /**
+   * Put a small write aside until the turn ends. Each write wakes its reader, who then takes the core from us before the
+   * next connection has been looked at: with many, that is most of what a small message costs.
+   */
+  #putAside(): boolean {
+    if (!this.#reactor.isTurning || this.#entries.length > 0 || this.#pipe !== undefined) return false
+    if (this.#asideBytes > 0) {
+      if (!addAside(this.#asideAt + this.#asideBytes)) return false
+    } else {
+      this.#asideAt = putAside()
+      if (this.#asideAt < 0) return false
+    }
+    this.#asideBytes += partBytes
+    return true
+  }
+
+  get departs(): boolean {
+    return this.#asideBytes > 0
+  }
+
+  depart(): Written {
+    const length = this.#asideBytes
+    if (length === 0 || this.#fd === undefined) return 'all'
+    const n = sendAside(this.#fd, this.#asideAt, length)
+    const written = n === length ? 'all' : n >= 0 ? 'blocked' : failureOf(n)
+    if (written === 'blocked' || written === 'busy') {
+      this.#queue(asideBytes(this.#asideAt + Math.max(0, n), length - Math.max(0, n)).slice())
+    }
+    this.#forgetAside()
+    return written
+  }
+
+  #forgetAside(): void {
+    if (this.#asideBytes > 0) forgetAside()
+    this.#asideBytes = 0
+  }
+
+  #queue(buffer: Uint8Array): void {
+    this.#entries.push({ buffer, start: 0, end: buffer.length, fds: NO_FDS, sealed: false })
+    this.#bytes += buffer.length
+  }
+
   /** Write the parts begun with `beginParts`, descriptors with their first byte; what the socket does not take is queued. */
   writeParts(fds: readonly number[]): Written {
     if (partBytes === 0) {
       // A stream cannot carry descriptors without a byte (unix(7)).
       closeReceived(fds, this.#held)
       return 'all'
+    }
+    if (this.#fd !== undefined && fds.length === 0 && this.#putAside()) return 'later'
+    if (this.#asideBytes > 0 && this.depart() === 'gone') {
+      closeReceived(fds, this.#held)
+      return 'gone'
     }
     if (!this.empty || this.#fd === undefined) {
       this.#queueParts(0, fds)
@@ -160,6 +220,11 @@ export class StreamOutbox implements Outbox {
 
   /** Write plain bytes of the input buffer: one send where nothing waits. */
   writeInput(length: number): Written {
+    if (length <= MOST_ASIDE_BYTES) {
+      beginParts()
+      addInput(0, length)
+      return this.writeParts(NO_FDS)
+    }
     if (this.#fd !== undefined && this.empty) {
       const n = sendInput(this.#fd, 0, length)
       if (n === length) return 'all'
@@ -214,6 +279,7 @@ export class StreamOutbox implements Outbox {
 
   flush(): Written {
     if (this.#fd === undefined) return 'blocked'
+    if (this.#asideBytes > 0 && this.depart() === 'gone') return 'gone'
     let done = 0
     let outcome: Written = 'all'
     for (const entry of this.#entries) {
@@ -256,6 +322,7 @@ export class StreamOutbox implements Outbox {
 
   discard(): void {
     for (const entry of this.#entries) closeReceived(entry.fds, this.#held)
+    this.#forgetAside()
     this.#entries = []
     this.#bytes = 0
     this.#count(-this.#descriptors)

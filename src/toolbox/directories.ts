@@ -4,8 +4,18 @@
  */
 import { E } from '../fp.ts'
 import type { BorrowedFd, OwnedFd } from '../kernel/fd.ts'
-import { makeDirectory, removeDirectory, rename, resolveIn, statusIn, statusOf } from '../kernel/files.ts'
+import {
+  changeTimeOf,
+  makeDirectory,
+  removeDirectory,
+  rename,
+  resolveIn,
+  statusIn,
+  statusOf,
+} from '../kernel/files.ts'
+import type { Clock } from '../model/clock.ts'
 import type { SyscallError } from '../model/errors.ts'
+import { createContents } from './contents.ts'
 import { type FileIdentity, sameIdentity } from './journal-format.ts'
 import type { AtMoment } from './moments.ts'
 import { privateName } from './private-name.ts'
@@ -43,6 +53,11 @@ export interface HeldDirectory {
   readonly fd: BorrowedFd
   /** Those of its path that we made, from the outermost, in whichever link's name. */
   readonly made: readonly string[]
+  /**
+   * To be asked before names in it are looked at. The same number as before: none of them has changed since that was
+   * given. Looked up once a round.
+   */
+  contents(): number
 }
 
 interface Held extends HeldDirectory {
@@ -52,6 +67,8 @@ interface Held extends HeldDirectory {
 }
 
 export interface Directories {
+  /** Begin a round: from here on until the next, one look at a directory serves all that have something in it. */
+  lookAnew(): void
   /** Find a directory inside a root and make what is missing of it, 0755. Release it as often as it was held. */
   hold(root: BorrowedFd, path: string, subject: string, scribe: Scribe): E.Either<SyscallError, HeldDirectory>
   /** The paths that could not be removed although they are ours and nobody uses them: something else is in them. */
@@ -79,9 +96,23 @@ const prefixes = (path: string): readonly string[] => {
   return found
 }
 
-export const createDirectories = (at: AtMoment): Directories => {
+export const createDirectories = (clock: Clock, at: AtMoment): Directories => {
   const held = new Map<string, Held>()
   const made = new Map<string, Made>()
+  let round = 0
+
+  /** `contents` of a directory that stays open for as long as it is asked. */
+  const contentsOf = (fd: BorrowedFd): (() => number) => {
+    const contents = createContents()
+    let version = 0
+    let lookedIn = -1
+    return () => {
+      if (lookedIn === round) return version
+      lookedIn = round
+      version = contents.seen(changeTimeOf(fd), clock.now())
+      return version
+    }
+  }
 
   const releaseMade = (chain: readonly Made[]): readonly string[] => {
     const left: string[] = []
@@ -220,6 +251,9 @@ export const createDirectories = (at: AtMoment): Directories => {
   }
 
   return {
+    lookAnew: () => {
+      round += 1
+    },
     hold: (root, path, subject, scribe) => {
       const walked = walk(root, path, subject, scribe)
       if (E.isLeft(walked)) return walked
@@ -245,6 +279,7 @@ export const createDirectories = (at: AtMoment): Directories => {
         owned: last,
         chain,
         made: chain.map(entry => entry.path),
+        contents: contentsOf(last.borrowed),
         users: 1,
       }
       held.set(key, directory)

@@ -89,7 +89,7 @@ export const createLinuxToolbox = ({
     held: HeldDescriptors.ofAll(sharesOf(limits)),
     limits,
   }
-  const directories = createDirectories(at)
+  const directories = createDirectories(reactor.clock, at)
   const alive = new Map<MediationId, Live>()
   /** Whose socket it is that is found at a place. */
   const byPlace = new Map<string, Live>()
@@ -372,6 +372,7 @@ export const createLinuxToolbox = ({
     observe: (ids, deep) => {
       const losses = new Map<MediationId, Loss>()
       containers.lookForMoves(deep)
+      directories.lookAnew()
       for (const id of ids) {
         const live = alive.get(id)
         const loss = live === undefined ? 'target-lost' : lossOf(live, deep)

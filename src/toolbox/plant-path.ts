@@ -86,6 +86,9 @@ class PathPlant implements Plant {
   readonly #deviceMajor: number
   readonly #deviceMinor: number
   readonly #gone: () => void
+  /** What the last look by name said, and the contents of the directory that it was about. */
+  #wasOurs = true
+  #lookedAt = 0
 
   constructor(
     { container, target, kind }: PlantRequest,
@@ -110,7 +113,13 @@ class PathPlant implements Plant {
   }
 
   isStillOurs(deep: boolean): boolean {
-    return this.#nameIsOurs() && (!deep || this.#pathIsOurs())
+    if (deep) return this.#nameIsOurs() && this.#pathIsOurs()
+    const contents = this.#directory.contents()
+    if (contents !== this.#lookedAt) {
+      this.#lookedAt = contents
+      this.#wasOurs = this.#nameIsOurs()
+    }
+    return this.#wasOurs
   }
 
   #nameIsOurs(): boolean {

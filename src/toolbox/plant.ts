@@ -30,7 +30,10 @@ export interface Plant {
   readonly listener: OwnedFd
   /** Where it is, as no two sockets can be at a time: tells whose a socket is that was found. */
   readonly place: string
-  /** Whether clients that use the target still come here: by its name, or (deep) by looking the whole path up again. */
+  /**
+   * Whether clients that use the target still come here: by its name, or (deep) by looking the whole path up again. By
+   * name it is only looked at where something has changed beside it, so a mount on top of it is found by a deep look.
+   */
   isStillOurs(deep: boolean): boolean
   /** Remove it where it is still ours, and all that was made for it. What stays is said, one item each. */
   unplant(): readonly string[]

@@ -2,11 +2,14 @@
 import assert from 'node:assert/strict'
 import { existsSync, readFileSync } from 'node:fs'
 import { describe, test } from 'node:test'
+import { FIGURES, RESPONSE_HEAD_TIME } from '../../plugins/rest/figures.ts'
+import { REFUSALS } from '../../plugins/rest/refusals.ts'
 import { allowedOf, type Option, usageOf } from '../../src/cli/arguments.ts'
 import { DAEMON_OPTIONS, type DaemonConfig, DEFAULT_CONFIG } from '../../src/cli/options.ts'
 import { metricsText } from '../../src/control/metrics.ts'
 import { CountersJson, GraphJson, LinkDetailsJson, TransitionJson } from '../../src/control/shapes.ts'
 import { E } from '../../src/fp.ts'
+import type { Figure } from '../../src/relay/contract.ts'
 import { aView, bench } from '../control/support.ts'
 import { aLink } from '../support/builders.ts'
 import { inRepository } from './support.ts'
@@ -143,6 +146,72 @@ describe('docs/operations.md', () => {
   })
 })
 
+describe('docs/rest.md', () => {
+  const page = read('docs/rest.md')
+  /** The cells of each row that begins so, in the tables under a heading, up to the next one. */
+  const rowsOf = (heading: string, begin = '| `'): readonly (readonly string[])[] => {
+    const [, rest = ''] = page.split(`\n## ${heading}\n`)
+    const [section = ''] = rest.split(/^## /m)
+    const rows = section.split('\n').filter(line => line.startsWith(begin))
+    assert.ok(rows.length > 0, heading)
+    return rows.map(row =>
+      row
+        .split('|')
+        .slice(1, -1)
+        .map(cell => cell.trim()),
+    )
+  }
+
+  test('has each reason with its status, and no other', () => {
+    const told = [...rowsOf('What is refused'), ...rowsOf('Answers of the daemon')].flatMap(
+      ([reason, status = '']) => status.split(', ').map(one => `${reason} ${one}`),
+    )
+    const given = Object.values(REFUSALS).map(({ reason, status }) => `\`${reason}\` ${status}`)
+    assert.deepEqual(sorted(told), sorted(given))
+  })
+
+  test('shows an answer as it is given', () => {
+    const answers = Object.values(REFUSALS).map(({ answer }) =>
+      Buffer.concat(answer).toString().replaceAll('\r\n', '\n'),
+    )
+    assert.ok(answers.some(answer => page.includes(`\`\`\`\n${answer}\n\`\`\``)))
+  })
+
+  test('has each counter with its labels, and no other', () => {
+    const told = rowsOf('Counters').map(([name = '', labels]) => `${name} ${labels}`.trim())
+    const errors = Object.values(REFUSALS).map(({ figure }) => figure)
+    const counted = [...Object.values(FIGURES), errors].flat().map((figure: Figure) => {
+      const labels = Object.keys(figure.labels ?? {}).map(label => `\`${label}\``)
+      return `\`${figure.name}\`${figure.kind === 'gauge' ? ' (gauge)' : ''} ${labels.join(', ')}`.trim()
+    })
+    assert.deepEqual(sorted(told), sorted(new Set(counted)))
+  })
+
+  test('names the histogram by its metric', () => {
+    assert.ok(page.includes(`\`pv_xconnect_link_rest_${RESPONSE_HEAD_TIME.name}_seconds\``))
+  })
+
+  test('has the default of each limit', () => {
+    const [, , ...rows] = rowsOf('Limits and timeouts', '|')
+    for (const [, option = '', shown = ''] of rows) {
+      const [, size = '', unit = ''] = /^(\d+)(?: (KiB|s))?\b/.exec(shown) ?? []
+      const known = DAEMON_OPTIONS.find(({ flag }) => option === `\`--${flag}\``)
+      assert.equal(
+        String(Number(size) * ({ KiB: 1024, s: 1000 }[unit] ?? 1)),
+        known?.show(DEFAULT_CONFIG),
+        option,
+      )
+    }
+  })
+
+  test('names every option of rest links, and none that does not exist', () => {
+    const known = DAEMON_OPTIONS.map(({ flag }) => flag)
+    const named = matchesOf(page, /`--([a-z-]+)`/g)
+    for (const flag of named) assert.ok(known.includes(flag), flag)
+    for (const flag of known.filter(flag => flag.startsWith('rest-'))) assert.ok(named.has(flag), flag)
+  })
+})
+
 describe('docs/errors.md', () => {
   const sources = [
     'src/model/errors.ts',
@@ -173,9 +242,14 @@ describe('docs/security.md', () => {
   /** As the page writes them: what a template fills in is one sign. */
   const namesIn = (file: string): ReadonlySet<string> =>
     new Set(
-      // A test is a statement of its own; what is awaited, or a method's, is not.
-      [...read(file).matchAll(/^ *(?!describe\b)\w+\(\s*(['"`])((?:\\.|(?!\1).)+)\1\s*,/gm)].map(
-        ([, , name = '']) => name.replace(/\$\{[^}]*\}/g, '…').replace(/\\(.)/g, '$1'),
+      // A test is a statement of its own, or a row of several; what is awaited, or a method's, is not.
+      [
+        /^ *(?!describe\b)\w+\(\s*(['"`])((?:\\.|(?!\1).)+)\1\s*,/gm,
+        /^ *(['"])((?:\\.|(?!\1).)+)\1:\s*(?:async\b|\w+\()/gm,
+      ].flatMap(test =>
+        [...read(file).matchAll(test)].map(([, , name = '']) =>
+          name.replace(/\$\{[^}]*\}/g, '…').replace(/\\(.)/g, '$1'),
+        ),
       ),
     )
 

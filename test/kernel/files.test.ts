@@ -1,13 +1,24 @@
 /** Paths are resolved inside a root that cannot be left, and what is found is used through its descriptor. */
 import assert from 'node:assert/strict'
-import { mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  mkdirSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { OwnedFd } from '../../src/kernel/fd.ts'
 import {
   canResolveSafely,
+  changeTimeOf,
   isStill,
   makeDirectory,
   openDirectory,
@@ -121,6 +132,34 @@ test('a name is still the same file until another takes its place', () => {
   assert.ok(!still())
   must(unlink(root.borrowed, 'one', 'test'))
   assert.ok(!still())
+})
+
+const TO_NAMES: Readonly<Record<string, () => void>> = {
+  'naming a file': () => writeFileSync(join(folder, 'changing/new'), ''),
+  'renaming one': () => renameSync(join(folder, 'changing/new'), join(folder, 'changing/kept')),
+  'exchanging two': () => {
+    const directory = must(resolveIn(root.borrowed, 'changing', 'directory', 'test'))
+    must(rename(directory.borrowed, 'one', 'two', 'exchange', 'test'))
+    directory.close()
+  },
+  'replacing one': () => renameSync(join(folder, 'changing/one'), join(folder, 'changing/two')),
+  'removing one': () => unlinkSync(join(folder, 'changing/two')),
+}
+
+test('what is done to its names shows as a change of the directory', async () => {
+  mkdirSync(join(folder, 'changing'))
+  for (const name of ['one', 'two']) writeFileSync(join(folder, 'changing', name), '')
+  const directory = must(resolveIn(root.borrowed, 'changing', 'directory', 'test'))
+  for (const [what, change] of Object.entries(TO_NAMES)) {
+    const before = changeTimeOf(directory.borrowed)
+    assert.notEqual(before, undefined)
+    assert.deepEqual(changeTimeOf(directory.borrowed), before, 'a look is no change')
+    // Longer than the clock of a file system stands still.
+    await sleep(30)
+    change()
+    assert.notDeepEqual(changeTimeOf(directory.borrowed), before, what)
+  }
+  directory.close()
 })
 
 test('a rename that keeps refuses a name that is taken', () => {

@@ -54,6 +54,7 @@ const IN_C: Readonly<Record<string, readonly [string, Readonly<Record<string, st
   STATX: [
     'struct statx',
     {
+      mask: 'stx_mask',
       uid: 'stx_uid',
       gid: 'stx_gid',
       mode: 'stx_mode',
@@ -64,6 +65,8 @@ const IN_C: Readonly<Record<string, readonly [string, Readonly<Record<string, st
       devMinor: 'stx_dev_minor',
       bornSeconds: 'stx_btime.tv_sec',
       bornNanoseconds: 'stx_btime.tv_nsec',
+      changedSeconds: 'stx_ctime.tv_sec',
+      changedNanoseconds: 'stx_ctime.tv_nsec',
       mountId: 'stx_mnt_id',
     },
   ],

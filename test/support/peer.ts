@@ -55,7 +55,8 @@ export interface Serving {
   readonly size?: number
 }
 
-export type Service = 'echo' | 'introduce' | 'sink' | 'exchange' | 'hang_up' | 'mute'
+/** `http` is of `rest.py` only. */
+export type Service = 'echo' | 'introduce' | 'sink' | 'exchange' | 'hang_up' | 'mute' | 'http'
 
 export interface Peer {
   readonly place: Place
@@ -217,60 +218,59 @@ export const startPeerProcess = async (place: Place, program: string): Promise<P
   }
 }
 
-export const startPeer = async (place: Place): Promise<Peer> => {
-  const { ask, kill } = await startPeerProcess(place, 'peer.py')
-  return {
-    place,
-    listen: (name, path, options) => ask(Nothing, 'listen', { name, path, ...options }),
-    serve: (listener, service, options) => ask(Nothing, 'serve', { listener, service, ...options }),
-    servedBy: listener => ask(Served, 'served_by', { listener }),
-    accept: (listener, name) => ask(Nothing, 'accept', { listener, name }),
-    connect: (name, path, options) =>
-      ask(Nothing, 'connect', { name, path, kind: options?.kind, send_buffer: options?.sendBuffer }),
-    shutdown: (name, how) => ask(Nothing, 'shutdown', { name, how }),
-    close: name => ask(Nothing, 'close', { name }),
+export const startPeer = async (place: Place): Promise<Peer> =>
+  peerOf(place, await startPeerProcess(place, 'peer.py'))
 
-    makeMemfds: async (prefix, count) =>
-      (await ask(Descriptors, 'make_memfds', { prefix, count })).descriptors,
-    makePipe: (reader, writer) => ask(Nothing, 'make_pipe', { reader, writer }),
-    makeSocketpair: (one, other) => ask(Nothing, 'make_socketpair', { one, other }),
-    makeLingering: (name, seconds) => ask(Nothing, 'make_lingering', { name, seconds }),
-    closeFiles: names => ask(Nothing, 'close_files', { names }),
-    readFile: async (name, patienceMs) => (await ask(Text, 'read_file', { name }, patienceMs)).text,
-    writeFile: (name, text) => ask(Nothing, 'write_file', { name, text }),
+/** A program that has all operations of `peer.py`, and maybe others. */
+export const peerOf = (place: Place, { ask, kill }: PeerProcess): Peer => ({
+  place,
+  listen: (name, path, options) => ask(Nothing, 'listen', { name, path, ...options }),
+  serve: (listener, service, options) => ask(Nothing, 'serve', { listener, service, ...options }),
+  servedBy: listener => ask(Served, 'served_by', { listener }),
+  accept: (listener, name) => ask(Nothing, 'accept', { listener, name }),
+  connect: (name, path, options) =>
+    ask(Nothing, 'connect', { name, path, kind: options?.kind, send_buffer: options?.sendBuffer }),
+  shutdown: (name, how) => ask(Nothing, 'shutdown', { name, how }),
+  close: name => ask(Nothing, 'close', { name }),
 
-    send: (name, text, options) => ask(Nothing, 'send', { name, text, ...options }),
-    sendUrgent: (name, text) => ask(Nothing, 'send_urgent', { name, text }),
-    receiveMessage: (name, options) =>
-      ask(Message, 'receive_message', {
-        name,
-        size: options?.size,
-        room: options?.room,
-        keep_as: options?.keepAs,
-      }),
-    read: (name, size) => ask(Got, 'read', { name, size }),
-    readExactly: (name, size) => ask(Got, 'read_exactly', { name, size }),
-    readToEnd: name => ask(Drained, 'read_to_end', { name }),
-    readByteByByte: (name, size) => ask(ByteByByte, 'read_byte_by_byte', { name, size }),
-    sendNumbered: (name, count, every) => ask(Nothing, 'send_numbered', { name, count, every }, 30_000),
-    receiveNumbered: (name, count, every) =>
-      ask(Numbered, 'receive_numbered', { name, count, every }, 30_000),
+  makeMemfds: async (prefix, count) => (await ask(Descriptors, 'make_memfds', { prefix, count })).descriptors,
+  makePipe: (reader, writer) => ask(Nothing, 'make_pipe', { reader, writer }),
+  makeSocketpair: (one, other) => ask(Nothing, 'make_socketpair', { one, other }),
+  makeLingering: (name, seconds) => ask(Nothing, 'make_lingering', { name, seconds }),
+  closeFiles: names => ask(Nothing, 'close_files', { names }),
+  readFile: async (name, patienceMs) => (await ask(Text, 'read_file', { name }, patienceMs)).text,
+  writeFile: (name, text) => ask(Nothing, 'write_file', { name, text }),
 
-    pour: (name, size) => ask(Poured, 'pour', { name, size }, 60_000),
-    take: (name, size) => ask(Drained, 'take', { name, size }, 60_000),
-    fill: async (name, quietMs, options) =>
-      (await ask(Amount, 'fill', { name, quiet_ms: quietMs, ...options }, 30_000)).bytes,
-    queued: async name => (await ask(Amount, 'queued', { name })).bytes,
+  send: (name, text, options) => ask(Nothing, 'send', { name, text, ...options }),
+  sendUrgent: (name, text) => ask(Nothing, 'send_urgent', { name, text }),
+  receiveMessage: (name, options) =>
+    ask(Message, 'receive_message', {
+      name,
+      size: options?.size,
+      room: options?.room,
+      keep_as: options?.keepAs,
+    }),
+  read: (name, size) => ask(Got, 'read', { name, size }),
+  readExactly: (name, size) => ask(Got, 'read_exactly', { name, size }),
+  readToEnd: name => ask(Drained, 'read_to_end', { name }),
+  readByteByByte: (name, size) => ask(ByteByByte, 'read_byte_by_byte', { name, size }),
+  sendNumbered: (name, count, every) => ask(Nothing, 'send_numbered', { name, count, every }, 30_000),
+  receiveNumbered: (name, count, every) => ask(Numbered, 'receive_numbered', { name, count, every }, 30_000),
 
-    connectMany: (prefix, path, count) => ask(Connected, 'connect_many', { prefix, path, count }, 30_000),
-    echoMany: (prefix, count, waitMs) =>
-      ask(Echoed, 'echo_many', { prefix, count, patience_ms: waitMs }, waitMs + PATIENCE_MS),
-    closedMany: async prefix => (await ask(Count, 'closed_many', { prefix })).count,
-    reconnect: async (path, forMs) =>
-      (await ask(Count, 'reconnect', { path, for_ms: forMs }, forMs + PATIENCE_MS)).count,
-    closeMany: prefix => ask(Nothing, 'close_many', { prefix }),
-    openDescriptors: async () => (await ask(Count, 'open_descriptors', {})).count,
+  pour: (name, size) => ask(Poured, 'pour', { name, size }, 60_000),
+  take: (name, size) => ask(Drained, 'take', { name, size }, 60_000),
+  fill: async (name, quietMs, options) =>
+    (await ask(Amount, 'fill', { name, quiet_ms: quietMs, ...options }, 30_000)).bytes,
+  queued: async name => (await ask(Amount, 'queued', { name })).bytes,
 
-    kill,
-  }
-}
+  connectMany: (prefix, path, count) => ask(Connected, 'connect_many', { prefix, path, count }, 30_000),
+  echoMany: (prefix, count, waitMs) =>
+    ask(Echoed, 'echo_many', { prefix, count, patience_ms: waitMs }, waitMs + PATIENCE_MS),
+  closedMany: async prefix => (await ask(Count, 'closed_many', { prefix })).count,
+  reconnect: async (path, forMs) =>
+    (await ask(Count, 'reconnect', { path, for_ms: forMs }, forMs + PATIENCE_MS)).count,
+  closeMany: prefix => ask(Nothing, 'close_many', { prefix }),
+  openDescriptors: async () => (await ask(Count, 'open_descriptors', {})).count,
+
+  kill,
+})

@@ -53,3 +53,12 @@ export const canRunHere = (t: TestContext, withLxc = CONTAINERS === 'lxc'): bool
   t.skip(reason)
   return false
 }
+
+/** Whether a test that needs this program may go on; `from` is Debian's package of it. */
+export const hasTool = (t: TestContext, tool: string, from: string): boolean => {
+  if (isInstalled(tool)) return true
+  const reason = `needs ${tool} (Debian: apt-get install ${from})`
+  if (process.env['CI'] === 'true') throw new Error(`a build machine must be able to run this: ${reason}`)
+  t.skip(reason)
+  return false
+}

@@ -81,7 +81,7 @@ const nothingIsLeft = async (daemon: Daemon, ctrl: PvCtrl, idle: readonly string
 const run = async (
   options: ScenarioOptions,
   t: TestContext,
-  body: (world: World) => Promise<void>,
+  body: (world: World, t: TestContext) => Promise<void>,
 ): Promise<void> => {
   const scratch = mkdtempSync(join(tmpdir(), 'pvx-e2e-'))
   const ctrl = pvCtrlAt(join(scratch, 'pv-ctrl'))
@@ -97,7 +97,7 @@ const run = async (
   try {
     const idle = polls ? await idleDescriptors(daemon, ctrl) : undefined
     if (options.pvCtrl !== 'later') await eventually('the daemon has started', () => ctrl.asked() > 0)
-    await body({
+    const world: World = {
       scratch,
       ctrl,
       daemon,
@@ -108,7 +108,8 @@ const run = async (
         peers.push(peer)
         return peer
       },
-    })
+    }
+    await body(world, t)
     assert.deepEqual(daemon.oddities(), [])
     if (daemon.isRunning()) {
       if (idle !== undefined) await nothingIsLeft(daemon, ctrl, idle)
@@ -132,10 +133,10 @@ const run = async (
   }
 }
 
-/** A test in real containers. `options` are the daemon's. */
+/** A test in real containers, or several that share them (`t.test`). `options` are the daemon's. */
 export const scenario = (
   name: string,
-  body: (world: World) => Promise<void>,
+  body: (world: World, t: TestContext) => Promise<void>,
   options: ScenarioOptions = {},
 ): void => {
   test(name, { timeout: options.timeoutMs ?? 60_000 }, async t => {
