@@ -260,9 +260,11 @@ export class Connection {
   depart(half: Half): void {
     half.departing = false
     if (!this.#has(half)) return
-    const written = half.outbox.depart()
+    // A later write may have taken it along, and may be waiting for the socket itself.
+    const departs = half.outbox.departs
+    const written = departs ? half.outbox.depart() : 'all'
     if (written === 'all' && !half.ending && !this.#flow.closing) return
-    this.wrote(half, written)
+    if (departs) this.wrote(half, written)
     if (half.outbox.empty && half.outputOpen) this.#flow.drained(half.side)
     this.#settle()
   }

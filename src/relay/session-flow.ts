@@ -105,6 +105,8 @@ export class SessionFlow implements Flow, Commands {
   readonly #writes = new GatheredWrites((to, fds) => this.#write(to, fds))
   #dialAs: DialIdentity | undefined
   #hasDialled = false
+  /** The provider was dialled in vain. */
+  #isUnreachable = false
   #closing: 'now' | 'flush' | 'linger' | undefined
   #inCall = false
 
@@ -150,9 +152,14 @@ export class SessionFlow implements Flow, Commands {
   }
 
   dialled(failed: DialError | undefined): void {
-    // Nobody will ever read it, and a session that closes with `flush` must not wait for that.
-    if (failed !== undefined) this.#providerOutbox.discard()
+    if (failed !== undefined) this.#giveUpProvider()
     this.#tell(failed === undefined ? { kind: 'dialled' } : { kind: 'dialled', failed })
+  }
+
+  /** Nobody will ever read what is for it, and a session that closes with `flush` must not wait for that. */
+  #giveUpProvider(): void {
+    this.#isUnreachable = true
+    this.#providerOutbox.discard()
   }
 
   outboxFor(side: Side, fd: BorrowedFd): StreamOutbox {
@@ -414,7 +421,7 @@ export class SessionFlow implements Flow, Commands {
 
   #write(to: Side, fds: readonly number[]): void {
     const half = this.#connection.half(to)
-    if (half?.outputOpen === false) {
+    if (half?.outputOpen === false || (to === 'provider' && this.#isUnreachable)) {
       closeReceived(fds, this.#connection.traffic.held)
       return
     }
@@ -465,6 +472,7 @@ export class SessionFlow implements Flow, Commands {
 
   dial(identity: DialIdentity): void {
     this.#dialAs = identity
+    this.#isUnreachable = false
   }
 
   endWrite(to: Side): void {
