@@ -293,7 +293,8 @@ export class Connection {
 
   #read(half: Half): void {
     if (!half.inputOpen || !this.#flow.reads(half.side)) return
-    this.#lastMoved = this.traffic.plane.reactor.clock.now()
+    // What is read to nowhere moves nothing: its writer could go on for ever.
+    if (!this.#flow.closing) this.#lastMoved = this.traffic.plane.reactor.clock.now()
     const outcome = this.#flow.read(half.side)
     if (!this.#has(half)) return
     const other = this.#other(half)
@@ -397,7 +398,7 @@ export class Connection {
   /** With one direction over, an idle connection is a leak in the making: nobody may ever end the other, or read its rest. */
   #settleLinger(): void {
     const oneOver =
-      this.#provider !== undefined && (takesNothing(this.#consumer) || takesNothing(this.#provider))
+      takesNothing(this.#consumer) || (this.#provider !== undefined && takesNothing(this.#provider))
     if (!(oneOver || this.#flow.closing) || this.#linger !== undefined) return
     const { clock } = this.traffic.plane.reactor
     this.#lastMoved = clock.now()

@@ -105,7 +105,7 @@ export class SessionFlow implements Flow, Commands {
   readonly #writes = new GatheredWrites((to, fds) => this.#write(to, fds))
   #dialAs: DialIdentity | undefined
   #hasDialled = false
-  /** The provider was dialled in vain. */
+  /** The provider was dialled in vain, or let go of. */
   #isUnreachable = false
   #closing: 'now' | 'flush' | 'linger' | undefined
   #inCall = false
@@ -472,7 +472,7 @@ export class SessionFlow implements Flow, Commands {
 
   dial(identity: DialIdentity): void {
     this.#dialAs = identity
-    this.#isUnreachable = false
+    if (this.#closing === undefined) this.#isUnreachable = false
   }
 
   endWrite(to: Side): void {
@@ -497,6 +497,8 @@ export class SessionFlow implements Flow, Commands {
         return
       case 'linger':
         this.#connection.leaveProvider()
+        // Its descriptor may be somebody else's by now.
+        this.#giveUpProvider()
         if (!this.#consumerOutbox.empty) return
         this.#connection.endWrite('consumer')
         if (!this.#timers.has(LINGER)) this.#timers.set(LINGER, LINGER_CLOSE_MS)
