@@ -14,7 +14,7 @@ export const restChecks = (session?: () => Session): readonly Check[] => [
     name: 'reading',
     inputs: requests,
     kept: Text,
-    tries: 3000,
+    tries: 2000,
     holds: async text => {
       await holdsAgainstNode(text, session?.())
     },
@@ -23,7 +23,7 @@ export const restChecks = (session?: () => Session): readonly Check[] => [
     name: 'conversation',
     inputs: scripts,
     kept: Script,
-    tries: 1500,
+    tries: 500,
     holds: steps => owesBothEnds(steps, session?.()),
   }),
 ]

@@ -78,6 +78,21 @@ const upgrade = fc.constantFrom(
   'GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nglued',
 )
 
+/** So long that most of it passes unseen. */
+const LONG = 'GET / HTTP/1.1\r\n\r\n'.repeat(5000)
+const longChunk = `${LONG.length.toString(16)}\r\n${LONG}\r\n`
+
+const upload = fc.constantFrom(
+  `POST / HTTP/1.1\r\nHost: x\r\nContent-Length: ${LONG.length}\r\n\r\n${LONG}`,
+  `POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n${longChunk}0\r\n\r\n`,
+)
+
+const download = fc.constantFrom(
+  `HTTP/1.1 200 OK\r\nContent-Length: ${LONG.length}\r\n\r\n${LONG}`,
+  `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${longChunk}0\r\n\r\n`,
+  `HTTP/1.1 200 OK\r\n\r\n${LONG}`,
+)
+
 type Side = t.TypeOf<typeof KeptSide>
 
 /** A text in up to three pieces. */
@@ -115,11 +130,14 @@ const texts = fc.oneof(
   { weight: 5, arbitrary: validRequest },
   { weight: 3, arbitrary: requests },
   { weight: 1, arbitrary: upgrade },
+  { weight: 1, arbitrary: upload },
   {
     weight: 1,
     arbitrary: fc.string({ unit: fc.nat(255).map(code => String.fromCharCode(code)), maxLength: 30 }),
   },
 )
+
+const responses = fc.oneof({ weight: 20, arbitrary: response }, { weight: 1, arbitrary: download })
 
 export const scripts: fc.Arbitrary<readonly Step[]> = fc
   .tuple(
@@ -133,7 +151,7 @@ export const scripts: fc.Arbitrary<readonly Step[]> = fc
     ),
     fc.array(
       fc.oneof(
-        { weight: 12, arbitrary: said('provider', response) },
+        { weight: 12, arbitrary: said('provider', responses) },
         { weight: 1, arbitrary: stops('provider') },
         { weight: 1, arbitrary: events },
       ),

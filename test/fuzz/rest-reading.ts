@@ -9,7 +9,7 @@ import { restSessions } from '../../plugins/rest/session.ts'
 import { DEFAULT_LIMITS } from '../../src/model/limits.ts'
 import type { Session } from '../../src/relay/contract.ts'
 import { RestStage, response, shown, wire } from '../support/rest-stage.ts'
-import { type Field, type Reading, type ReadRequest, read, readOne } from './strict-reader.ts'
+import { type Field, type ReadRequest, read, readOne } from './strict-reader.ts'
 
 /** What a session made of an input, request by request. */
 export interface Served {
@@ -68,14 +68,20 @@ const withoutBadBlanks = (input: Buffer): Buffer =>
     'latin1',
   )
 
-/** As Node reads it; from where it refuses to go on, as it reads it without bad blanks. */
-const asWritten = async (input: Buffer): Promise<Reading> => {
+/** The request at a place as Node reads it, without bad blanks if it stops at them. */
+const reader = async (input: Buffer) => {
   const written = await read(input)
-  const mended = withoutBadBlanks(input)
-  if (written.refused === undefined || mended.equals(input)) return written
-  const whole = written.requests.filter(({ isComplete }) => isComplete)
-  const further = await read(mended)
-  return { refused: further.refused, requests: [...whole, ...further.requests.slice(whole.length)] }
+  const withoutBlanks = withoutBadBlanks(input)
+  const isSame = written.refused === undefined || withoutBlanks.equals(input)
+  const mended = isSame ? written : await read(withoutBlanks)
+  return {
+    refused: mended.refused,
+    /** How many there are at least, whole or not. */
+    count: Math.max(written.requests.length, mended.requests.length),
+    whole: (index: number): ReadRequest | undefined =>
+      [written, mended].map(({ requests }) => requests[index]).find(request => request?.isComplete),
+    begun: (index: number): ReadRequest | undefined => written.requests[index] ?? mended.requests[index],
+  }
 }
 
 /** The same request by a method that Node knows, so that it can be read. */
@@ -142,7 +148,7 @@ const LATE = ['chunk', 'trailer', 'incomplete']
 export const holdsAgainstNode = async (text: string, session?: Session): Promise<Served> => {
   const input = Buffer.from(text, 'latin1')
   const { whole, broken, reason } = serve([input], session)
-  const written = await asWritten(input)
+  const written = await reader(input)
   const show = (bytes: Buffer): string => `'${shown(bytes)}'`
 
   for (const [index, bytes] of whole.entries()) {
@@ -150,9 +156,9 @@ export const holdsAgainstNode = async (text: string, session?: Session): Promise
     assert.ok(got !== undefined, `the provider does not read ${show(bytes)} as one whole request`)
     assert.deepEqual(got.fields.slice(0, 2), IDENTITY, `identity of ${show(bytes)}`)
     assert.equal([...got.fields, ...got.trailers].filter(isIdentity).length, 2, `identity of ${show(bytes)}`)
-    const from = written.requests[index]
+    const from = written.whole(index)
     if (isForeign(bytes)) {
-      assert.equal(index, written.requests.length, `Node reads something where ${show(bytes)} was forwarded`)
+      assert.equal(index, written.count, `Node reads something where ${show(bytes)} was forwarded`)
       return { whole, broken, reason }
     }
     assert.ok(
@@ -173,7 +179,7 @@ export const holdsAgainstNode = async (text: string, session?: Session): Promise
     `a whole request was read in ${show(broken)}`,
   )
   const [got] = part.requests
-  const from = written.requests[whole.length]
+  const from = written.begun(whole.length)
   if (from === undefined) {
     assert.ok(
       isForeign(broken),

@@ -9,7 +9,7 @@ import { shown, wire } from '../../support/rest-stage.ts'
 
 /** `PVX_TEST_SEED` tries other inputs; fast-check prints it with what it found. */
 const SEED = Number(process.env['PVX_TEST_SEED'] ?? 20_251)
-const INPUTS = 6000
+const INPUTS = 4000
 
 test('what is forwarded is what Node reads, and a third of all inputs is forwarded whole', async () => {
   let served = 0
