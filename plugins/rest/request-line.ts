@@ -63,15 +63,19 @@ export class RequestLine {
   authorityStart = 0
   authorityEnd = 0
 
-  /** Judge the line that stands there. */
+  clear(): void {
+    this.isHead = false
+    this.isHttp2 = false
+    this.authorityStart = 0
+    this.authorityEnd = 0
+  }
+
+  /** Judge the line that stands there; nothing was read since `clear`. */
   read(view: ByteView, start: number, end: number): Refusal | undefined {
     const methodEnd = runEnd(TOKEN, view, start, end)
     const targetStart = methodEnd + 1
     const targetEnd = runEnd(TARGET, view, targetStart, end)
     this.isHead = isExactly(view, start, methodEnd, HEAD)
-    this.isHttp2 = false
-    this.authorityStart = 0
-    this.authorityEnd = 0
     const refusal =
       this.#method(view, start, methodEnd) ??
       this.#version(view, targetEnd + 1, end, view[targetEnd] === SP) ??

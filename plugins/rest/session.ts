@@ -22,24 +22,17 @@ import type {
   TimerName,
 } from '../../src/relay/contract.ts'
 import { excerptOf } from './excerpt.ts'
-import { FIGURES, RESPONSE_HEAD_TIME } from './figures.ts'
+import { FIGURES } from './figures.ts'
 import { HTTP2_ANSWER } from './http2.ts'
 import { type Identity, identityFields } from './identity.ts'
 import { REFUSALS, type Refusal } from './refusals.ts'
 import { RequestBody } from './request-body.ts'
 import { RequestHead } from './request-head.ts'
-import { ResponseBody } from './response-body.ts'
-import { ResponseHead } from './response-head.ts'
+import { Response } from './response.ts'
 
 type Phase = 'idle' | 'exchange' | 'tunnel' | 'closing'
 
 const PATIENCE: TimerName = 'patience'
-
-/** More than that are no progress (RFC 9110 section 15.2 sets no bound). */
-const MOST_INTERIM_RESPONSES = 32
-
-const NO_CONTENT = 204
-const NOT_MODIFIED = 304
 
 class RestSession implements Session {
   readonly #limits: ProtocolLimits
@@ -47,15 +40,11 @@ class RestSession implements Session {
   readonly #consumer: string
   readonly #request: RequestHead
   readonly #requestBody: RequestBody
-  readonly #response: ResponseHead
-  readonly #responseBody = new ResponseBody()
+  readonly #response: Response
   #phase: Phase = 'idle'
   #hasDialled = false
   /** Responses that this connection to the provider has completed. */
   #served = 0
-  #interim = 0
-  /** The head of the final response, or of the switch to a tunnel, has been passed on. */
-  #hasAnswered = false
   /** Bytes of the consumer's that were left where they are. */
   #waiting = 0
   #isPaused = false
@@ -76,7 +65,7 @@ class RestSession implements Session {
     this.#limits = limits
     this.#request = new RequestHead(limits)
     this.#requestBody = new RequestBody(limits)
-    this.#response = new ResponseHead(limits)
+    this.#response = new Response(limits)
   }
 
   on(input: SessionInput, out: Commands): void {
@@ -149,7 +138,7 @@ class RestSession implements Session {
 
   #refuseHead(refusal: Refusal, view: ByteView, out: Commands): void {
     const head = this.#request
-    if (head.line.isHttp2 && head.emptyBytes === 0 && !this.#hasDialled) {
+    if (head.isHttp2 && !this.#hasDialled) {
       out.count(FIGURES.http2Refused)
       out.report({ event: 'request-refused', facts: { consumer: this.#consumer, reason: 'http2' } })
       out.send('consumer', HTTP2_ANSWER, 0)
@@ -162,7 +151,7 @@ class RestSession implements Session {
   #beginExchange(out: Commands): void {
     const head = this.#request
     this.#phase = 'exchange'
-    this.#response.begin(0, head.offers)
+    this.#response.begin(head)
     out.mark()
     out.count('messages')
     out.count(FIGURES.requests)
@@ -202,77 +191,20 @@ class RestSession implements Session {
       this.#close('linger', out)
       return
     }
-    let at = 0
-    if (!this.#hasAnswered) {
-      at = this.#readResponse(view, out)
-      if (!this.#hasAnswered || this.#phase !== 'exchange') return
+    const response = this.#response
+    switch (response.pass(view, out)) {
+      case 'more':
+        return
+      case 'over':
+        this.#responseIsOver(view.length - response.reached, out)
+        return
+      case 'switched':
+        this.#beginTunnel(out)
+        return
+      case 'bad':
+        if (response.hasBegun) out.count(FIGURES.responsesTruncated)
+        this.#refuse(REFUSALS.badResponse, out, view, response.reached)
     }
-    const end = this.#responseBody.pass(view, at)
-    if (end > at) out.forward('provider', end - at, 0)
-    if (this.#responseBody.broken) {
-      out.count(FIGURES.responsesTruncated)
-      this.#refuse(REFUSALS.badResponse, out, view, end)
-    } else if (this.#responseBody.over) {
-      this.#responseIsOver(view.length - end, out)
-    } else {
-      const unseen = this.#responseBody.takeUnseen(end - at)
-      if (unseen > 0) out.opaque('provider', unseen)
-    }
-  }
-
-  /** Pass on the heads that are there, up to the final one's. Gives where in the view what follows begins. */
-  #readResponse(view: ByteView, out: Commands): number {
-    const head = this.#response
-    for (let at = 0; ; at = head.end) {
-      const found = head.read(view)
-      if (found === 'more') {
-        head.shift(at)
-        return at
-      }
-      if (found === 'bad' || !this.#takeResponse(at, out)) {
-        this.#refuse(REFUSALS.badResponse, out, view, at)
-        return at
-      }
-      if (!head.isInterim) return head.end
-      head.begin(head.end, this.#request.offers)
-    }
-  }
-
-  /** Pass on one head, and prepare for what follows it. False: it must not be passed on. */
-  #takeResponse(at: number, out: Commands): boolean {
-    const head = this.#response
-    const bytes = head.end - at
-    if (head.isInterim) {
-      this.#interim += 1
-      if (this.#interim > MOST_INTERIM_RESPONSES) return false
-      if (this.#request.line.isHttp10) out.drop('provider', bytes, 0)
-      else out.forward('provider', bytes, 0)
-    } else if (head.isSwitch) {
-      out.forward('provider', bytes, 0)
-      this.#beginTunnel(out)
-    } else {
-      if (!this.#beginResponseBody()) return false
-      this.#hasAnswered = true
-      out.observe(RESPONSE_HEAD_TIME)
-      out.forward('provider', bytes, 0)
-    }
-    const figure = FIGURES.responses[Math.trunc(head.status / 100) - 1]
-    if (figure !== undefined) out.count(figure)
-    return true
-  }
-
-  /** Where its end is (RFC 9112 section 6.3). False: that cannot be said. */
-  #beginResponseBody(): boolean {
-    const head = this.#response
-    const body = this.#responseBody
-    if (head.status < 200) return false
-    if (this.#request.line.isHead || head.status === NO_CONTENT || head.status === NOT_MODIFIED)
-      body.beginEmpty()
-    else if (head.isAmbiguous) return false
-    else if (head.isChunked) body.beginChunks()
-    else if (head.hasCoding || head.contentLength < 0) body.beginUntilEnd()
-    else body.beginCounted(head.contentLength)
-    return true
   }
 
   /** `beyond`: bytes of the provider's that nobody asked for. */
@@ -300,9 +232,7 @@ class RestSession implements Session {
 
   #beginTunnel(out: Commands): void {
     this.#phase = 'tunnel'
-    this.#hasAnswered = true
     out.clearTimer(PATIENCE)
-    out.observe(RESPONSE_HEAD_TIME)
     out.count(FIGURES.tunnels)
     out.count(FIGURES.tunnelsActive)
     out.opaque('provider', 'until-end')
@@ -356,12 +286,12 @@ class RestSession implements Session {
     if (this.#phase !== 'exchange') {
       out.count(FIGURES.unsolicited)
       this.#close('linger', out)
-    } else if (this.#hasAnswered && this.#responseBody.endsWithConnection) {
+    } else if (this.#response.endsWithConnection) {
       this.#close('linger', out)
     } else {
       out.count(FIGURES.responsesTruncated)
       // On a connection that served before, the end may have crossed the request: the consumer knows whether to ask again.
-      if (this.#hasAnswered || this.#served > 0) this.#close('linger', out)
+      if (this.#response.hasBegun || this.#served > 0) this.#close('linger', out)
       else this.#refuse(REFUSALS.providerClosed, out)
     }
   }
@@ -371,8 +301,6 @@ class RestSession implements Session {
   #awaitRequest(out: Commands): void {
     this.#phase = 'idle'
     this.#headIsTimed = false
-    this.#interim = 0
-    this.#hasAnswered = false
     this.#request.begin()
     out.setTimer(PATIENCE, this.#limits.restIdleMs)
   }
@@ -423,8 +351,8 @@ class RestSession implements Session {
       event: 'request-refused',
       facts: view === undefined ? facts : { ...facts, line: excerptOf(view, at) },
     })
-    if (!this.#hasAnswered) {
-      out.send('consumer', this.#request.line.isHead ? refusal.answerToHead : refusal.answer, 0)
+    if (this.#phase === 'idle' || !this.#response.hasBegun) {
+      out.send('consumer', this.#request.isHead ? refusal.answerToHead : refusal.answer, 0)
     }
     this.#close(this.#consumerGone ? 'now' : 'linger', out)
   }

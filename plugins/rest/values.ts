@@ -46,18 +46,22 @@ export class ListReader {
 export const isToken = (view: ByteView, start: number, end: number): boolean =>
   start < end && runEnd(TOKEN, view, start, end) === end
 
-/** No list, no sign, no leading zero, at most 2^53-1; else -1. */
+/** Digits alone, no list and no sign, at most 2^53-1; else -1 (RFC 9110 section 8.6). */
 export const contentLengthOf = (view: ByteView, start: number, end: number): number => {
-  const digits = end - start
-  if (digits === 0 || digits > 16 || (digits > 1 && view[start] === ZERO)) return -1
+  if (start === end) return -1
   let length = 0
   for (let at = start; at < end; at += 1) {
     const digit = digitAt(view, at)
     if (digit < 0) return -1
     length = length * 10 + digit
+    if (length > Number.MAX_SAFE_INTEGER) return -1
   }
-  return length <= Number.MAX_SAFE_INTEGER ? length : -1
+  return length
 }
+
+/** As some parsers do, who reads `010` as 8 would find another end. */
+export const hasLeadingZero = (view: ByteView, start: number, end: number): boolean =>
+  end - start > 1 && view[start] === ZERO
 
 const codings = new ListReader()
 
