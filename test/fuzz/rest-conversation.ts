@@ -33,48 +33,38 @@ const response = fc.oneof(
   {
     weight: 8,
     arbitrary: fc.constantFrom(
-      ...['HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nwifi', 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n'],
-      ...[
-        'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4;a\r\nwifi\r\n0\r\nA: 1\r\n\r\n',
-        'HTTP/1.1 204 No\r\n\r\n',
-      ],
-      ...['HTTP/1.1 304 Not\r\nContent-Length: 9\r\n\r\n', 'HTTP/1.1 404 \r\nContent-Length: 1\r\n\r\nx'],
+      'HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nwifi',
+      'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n',
+      'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4;a\r\nwifi\r\n0\r\nA: 1\r\n\r\n',
+      'HTTP/1.1 204 No\r\n\r\n',
+      'HTTP/1.1 304 Not\r\nContent-Length: 9\r\n\r\n',
+      'HTTP/1.1 404 \r\nContent-Length: 1\r\n\r\nx',
     ),
   },
   {
     weight: 3,
     arbitrary: fc.constantFrom(
-      ...[
-        'HTTP/1.1 100 Continue\r\n\r\n',
-        'HTTP/1.1 103 Early\r\nLink: x\r\n\r\n',
-        'HTTP/1.1 200 OK\r\n\r\nto the end',
-      ],
-      ...[
-        'HTTP/1.1 101 Switch\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\nhello',
-        'HTTP/1.0 200 OK\r\n\r\nx',
-      ],
-      ...['HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx'],
+      'HTTP/1.1 100 Continue\r\n\r\n',
+      'HTTP/1.1 103 Early\r\nLink: x\r\n\r\n',
+      'HTTP/1.1 200 OK\r\n\r\nto the end',
+      'HTTP/1.1 101 Switch\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\nhello',
+      'HTTP/1.0 200 OK\r\n\r\nx',
+      'HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx',
     ),
   },
   {
     weight: 1,
     arbitrary: fc.constantFrom(
-      ...[
-        'hello',
-        '\r\n',
-        'HTTP/1.1 101 Switch\r\nUpgrade: h2c\r\n\r\n',
-        'HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n',
-        '\n',
-      ],
-      ...[
-        'HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n',
-        'HTTP/2 200\r\n\r\n',
-        'HTTP/1.1 9',
-      ],
-      ...[
-        'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n',
-        'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n',
-      ],
+      'hello',
+      '\r\n',
+      'HTTP/1.1 101 Switch\r\nUpgrade: h2c\r\n\r\n',
+      'HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n',
+      '\n',
+      'HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n',
+      'HTTP/2 200\r\n\r\n',
+      'HTTP/1.1 9',
+      'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n',
+      'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n',
     ),
   },
 )
@@ -266,7 +256,7 @@ class Conversation {
     // To HTTP/1.0 nothing informational is relayed.
     if (!this.#isOld)
       assert.ok(this.#fromProvider.startsWith(relayed), 'the consumer got what the provider did not say')
-    const isGuarded = commands.closed || commands.dialling || this.#isTunnel || commands.timers.size > 0
+    const isGuarded = commands.closed || commands.dialling || this.#isTunnel || commands.timers > 0
     assert.ok(isGuarded, 'the connection is open, and no timer will ever end it')
   }
 
