@@ -1,7 +1,8 @@
 /**
  * One connection: the consumer's socket, the provider's socket, and what moves between them.
  *
- * Each direction is independent. Ends travel as the kernel tells them apart (shutdown(2), epoll(7)):
+ * Each direction is independent. Ends travel as the kernel tells them apart (shutdown(2), epoll(7)). Of bytes that nobody
+ * looks at, the relay passes the end on itself (`Flow.endsByItself`):
  *
  *   on side A                          what is done
  *   read gives 0, no hang-up           once A->B is written out: shutdown(B, write); B->A goes on
@@ -9,7 +10,17 @@
  *   write to B fails                   drop A->B, shutdown(A, read); B->A goes on until its own end
  *   both directions over               close both
  *
- * It owns both descriptors, their watches, and everything queued.
+ * Where a session looks at them, it is told, and decides:
+ *
+ *   on side A                          what is done
+ *   read gives 0                       `ended`; B is shut down for writing only where the session asks for it
+ *   hang-up, or a write to A fails     drop B->A, now and from then on, and `broken`; both sides are read on
+ *   the session closes                 close at once, or once all is written, or let go of the provider only (`leaveProvider`)
+ *
+ * What is told in the middle of a read could meet a session in the middle of a call: it waits for `Flow.settling`, which
+ * comes with every change and before anything is concluded from it. Small writes wait for the end of the turn (`depart`).
+ * A connection of which one direction is over, or which is closing, ends when nothing has moved for `lingerMs`.
+ * It owns both descriptors, their watches, and everything queued, and counts as open until both are closed.
  */
 
 import { closeSocket, discardQueued } from '../kernel/closing.ts'
