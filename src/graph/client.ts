@@ -5,6 +5,7 @@
  */
 import { type IncomingMessage, request } from 'node:http'
 import { connect } from 'node:net'
+import type { Duplex } from 'node:stream'
 import type { TE } from '../fp.ts'
 import { E } from '../fp.ts'
 import type { Limits } from '../model/limits.ts'
@@ -32,8 +33,16 @@ const tellsItsEnd = ({ headers }: IncomingMessage): boolean => {
   return coding === undefined ? headers['content-length'] !== undefined : /\bchunked\s*$/i.test(coding)
 }
 
+/** An answer that was asked for already. */
+interface Begun {
+  /** What came of it, and comes. */
+  readonly answer: Duplex
+  /** How much of its time is over. */
+  readonly elapsedMs: number
+}
+
 const readAnswer =
-  ({ socketPath, limits }: ReadOptions): TE.TaskEither<ReadError, Answer> =>
+  ({ socketPath, limits }: ReadOptions, begun?: Begun): TE.TaskEither<ReadError, Answer> =>
   () =>
     new Promise(resolve => {
       const received: Buffer[] = []
@@ -50,7 +59,7 @@ const readAnswer =
       const req = request(
         {
           // Without an agent, which would only keep a book of connections that are not kept.
-          createConnection: () => connect(socketPath),
+          createConnection: () => begun?.answer ?? connect(socketPath),
           path: GRAPH_PATH,
           method: 'GET',
           headers: HEADERS,
@@ -86,7 +95,8 @@ const readAnswer =
         },
       )
       const timeoutMs = limits.graphTimeoutMs
-      const deadline = setTimeout(() => finish(E.left({ _tag: 'TimedOut', timeoutMs })), timeoutMs)
+      const leftMs = timeoutMs - (begun?.elapsedMs ?? 0)
+      const deadline = setTimeout(() => finish(E.left({ _tag: 'TimedOut', timeoutMs })), leftMs)
 
       req.on('socket', socket => socket.on('data', (chunk: Buffer) => received.push(chunk)))
       // Errors after the answer began show on the response; a promise takes the first result only.
@@ -106,7 +116,7 @@ export const readGraph =
 
 /**
  * For reading it again and again, one at a time: gives the same buffer as before where the answer is the same, at a fraction
- * of what reading costs. One that differs is asked for twice.
+ * of what reading costs.
  */
 export const graphReader = (options: ReadOptions): TE.TaskEither<ReadError, Buffer> => {
   const { socketPath, limits } = options
@@ -116,17 +126,20 @@ export const graphReader = (options: ReadOptions): TE.TaskEither<ReadError, Buff
     socketPath,
     request: `GET ${GRAPH_PATH} HTTP/1.1\r\n${headers.join('')}\r\n`,
     timeoutMs,
-    mostBytes: limits.graphBodyBytes,
   })
   let known: { readonly answer: KnownAnswer; readonly body: Buffer } | undefined
 
   return async () => {
-    if (known !== undefined) {
-      const comparison = await ask(known.answer)
-      if (comparison === 'same') return E.right(known.body)
-      if (comparison === 'late') return E.left({ _tag: 'TimedOut', timeoutMs })
-    }
-    const answer = await readAnswer(options)()
+    const began = performance.now()
+    const comparison = known === undefined ? undefined : await ask(known.answer)
+    if (known !== undefined && comparison?._tag === 'same') return E.right(known.body)
+    if (comparison?._tag === 'late') return E.left({ _tag: 'TimedOut', timeoutMs })
+    const answer = await readAnswer(
+      options,
+      comparison?._tag === 'different'
+        ? { answer: comparison.answer, elapsedMs: performance.now() - began }
+        : undefined,
+    )()
     if (E.isLeft(answer)) return answer
     const { body, bytes } = answer.right
     known = bytes === undefined ? undefined : { answer: knownAnswer(bytes), body }

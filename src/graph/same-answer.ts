@@ -1,9 +1,10 @@
 /**
  * Asking for the graph again, and seeing that the answer is the same: byte for byte one that was read and understood
  * before, but for its date. That is what nearly every pass finds, so it is found without parsing and without garbage.
- * Knows nothing of HTTP but where a date stands: an answer that differs anywhere is for `client.ts` to ask for anew.
+ * Knows nothing of HTTP but where a date stands: an answer that differs anywhere is for `client.ts` to read.
  */
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
+import { Duplex } from 'node:stream'
 
 /** An answer whose end its own bytes tell, by its length or its last chunk: whoever sends them all has sent it. */
 export interface KnownAnswer {
@@ -13,16 +14,21 @@ export interface KnownAnswer {
   readonly dateEnd: number
 }
 
-/** `late`: nothing was decided within the time. */
-export type Comparison = 'same' | 'different' | 'late'
+/**
+ * `different`: the answer goes on as a stream, from its first byte, for whoever can read it. `late`: nothing was decided
+ * within the time. `failed`: there is no answer to speak of.
+ */
+export type Comparison =
+  | { readonly _tag: 'same' }
+  | { readonly _tag: 'late' }
+  | { readonly _tag: 'failed' }
+  | { readonly _tag: 'different'; readonly answer: Duplex }
 
 export interface AskOptions {
   readonly socketPath: string
   /** The request, as bytes. It is to have the answer's server close the connection. */
   readonly request: string
   readonly timeoutMs: number
-  /** How much of an answer that is another one is still taken, so that its server may finish. */
-  readonly mostBytes: number
 }
 
 /** As every HTTP date has it: always as long (RFC 9110, 5.6.7). */
@@ -46,40 +52,74 @@ const continues = ({ bytes, dateStart, dateEnd }: KnownAnswer, chunk: Uint8Array
   return isSame(at, Math.min(end, dateStart)) && isSame(Math.max(at, dateEnd), end)
 }
 
+/** An answer of which the beginning has been read: what is written to it was said already. */
+class Continued extends Duplex {
+  readonly #socket: Socket
+
+  constructor(socket: Socket) {
+    super()
+    this.#socket = socket
+  }
+
+  override _read(): void {
+    this.#socket.resume()
+  }
+
+  override _write(_chunk: unknown, _encoding: unknown, done: () => void): void {
+    done()
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    this.#socket.destroy()
+    done(error)
+  }
+}
+
 const READ_BYTES = 64 * 1024
 
-/**
- * Gives a function that asks once for each call. It never rejects. No connection outlives the time: one whose answer is
- * another is read to its end meanwhile, because who is cut off in the middle of a write may not expect it.
- */
+/** Gives a function that asks once for each call, and never rejects. Whoever is given an answer destroys it. */
 export const createAsker = ({
   socketPath,
   request,
   timeoutMs,
-  mostBytes,
 }: AskOptions): ((known: KnownAnswer) => Promise<Comparison>) => {
   // One for all: a buffer for each read would make V8 collect its whole heap every now and then.
   const buffer = Buffer.allocUnsafeSlow(READ_BYTES)
   return known =>
     new Promise(resolve => {
       let at = 0
-      let differs = false
-      const finish = (comparison: Comparison): void => {
+      let answer: Continued | undefined
+      const decide = (comparison: Comparison): void => {
         clearTimeout(deadline)
         resolve(comparison)
-        socket.destroy()
+        if (comparison._tag !== 'different') socket.destroy()
       }
-      const callback = (count: number, chunk: Uint8Array): boolean => {
-        differs ||= !continues(known, chunk.subarray(0, count), at)
-        at += count
-        if (differs) resolve('different')
-        if (differs ? at > mostBytes : at === known.bytes.length) finish(differs ? 'different' : 'same')
-        return true
+      const goOn = (): Continued => {
+        const begun = new Continued(socket)
+        begun.push(Buffer.from(known.bytes.subarray(0, at)))
+        answer = begun
+        decide({ _tag: 'different', answer: begun })
+        return begun
       }
-      const deadline = setTimeout(() => finish('late'), timeoutMs)
+      const callback = (count: number, shared: Uint8Array): boolean => {
+        const chunk = shared.subarray(0, count)
+        if (answer === undefined && continues(known, chunk, at)) {
+          at += count
+          if (at === known.bytes.length) decide({ _tag: 'same' })
+          return true
+        }
+        return (answer ?? goOn()).push(Buffer.from(chunk))
+      }
+      const deadline = setTimeout(() => decide({ _tag: 'late' }), timeoutMs)
       const socket = connect({ path: socketPath, onread: { buffer, callback } })
-      // An end before the last byte, or a failure, shows again to whoever asks properly.
-      for (const end of ['error', 'end', 'close']) socket.on(end, () => finish('different'))
+      socket.on('end', () => {
+        // What has ended early differs too, and its reader sees where.
+        if (at < known.bytes.length) (answer ?? goOn()).push(null)
+      })
+      socket.on('error', error => {
+        if (answer === undefined) decide({ _tag: 'failed' })
+        else answer.destroy(error)
+      })
       socket.write(request)
     })
 }

@@ -1,7 +1,8 @@
 /**
  * One connection: the consumer's socket, the provider's socket, and what moves between them.
  *
- * Each direction is independent. Ends travel as the kernel tells them apart (shutdown(2), epoll(7)):
+ * Each direction is independent. Ends travel as the kernel tells them apart (shutdown(2), epoll(7)). Of bytes that nobody
+ * looks at, the relay passes the end on itself (`Flow.endsByItself`):
  *
  *   on side A                          what is done
  *   read gives 0, no hang-up           once A->B is written out: shutdown(B, write); B->A goes on
@@ -9,93 +10,31 @@
  *   write to B fails                   drop A->B, shutdown(A, read); B->A goes on until its own end
  *   both directions over               close both
  *
- * It owns both descriptors, their watches, and everything queued.
+ * Where a session looks at them, it is told, and decides:
+ *
+ *   on side A                          what is done
+ *   read gives 0                       `ended`; B is shut down for writing only where the session asks for it
+ *   hang-up, or a write to A fails     drop B->A, now and from then on, and `broken`; both sides are read on
+ *   the session closes                 close at once, or once all is written, or let go of the provider only (`leaveProvider`)
+ *
+ * What is told in the middle of a read could meet a session in the middle of a call: it waits for `Flow.settling`, which
+ * comes with every change and before anything is concluded from it. Small writes wait for the end of the turn (`depart`).
+ * A connection of which one direction is over, or which is closing, ends when nothing has moved for `lingerMs`.
+ * It owns both descriptors, their watches, and everything queued, and counts as open until both are closed.
  */
 
 import { closeSocket, discardQueued } from '../kernel/closing.ts'
 import { Readiness } from '../kernel/epoll.ts'
-import { type BorrowedFd, OwnedFd } from '../kernel/fd.ts'
-import { endReading, endWriting, takeUrgentInline } from '../kernel/socket.ts'
-import type { ReadyHandler, TurnEnd, Watch } from '../reactor/contract.ts'
+import { OwnedFd } from '../kernel/fd.ts'
+import { endReading, endWriting } from '../kernel/socket.ts'
 import type { DialError, DialIdentity, Side } from './contract.ts'
-import type { Outbox, Written } from './outbox.ts'
+import type { Flow } from './flow.ts'
+import { Half } from './half.ts'
+import type { Written } from './outbox.ts'
 import type { CancelDial, LinkTraffic } from './ports.ts'
-import type { Read } from './reading.ts'
 
 /** How long to wait where the kernel says "too much in flight" or descriptors are short: no readiness tells. */
 const RETRY_MS = 50
-
-/** What a connection carries: decides how input is read and what an end of input means. */
-export interface Flow {
-  /** The consumer is there. */
-  opened(): void
-  /** The provider answered, or did not. */
-  dialled(failed: DialError | undefined): void
-  outboxFor(side: Side, fd: BorrowedFd): Outbox
-  /** It ends as soon as what waits has been written. */
-  readonly closing: boolean
-  /** The relay itself deals with the end of what goes to this side; else the flow says what becomes of the connection. */
-  endsByItself(to: Side): boolean
-  read(from: Side): Read
-  /** May input of this side be read now? */
-  reads(from: Side): boolean
-  /** The input of a side has ended. True: the relay passes the end on; false: the flow has dealt with it. */
-  passesEnd(from: Side, fully: boolean): boolean
-  /** What was queued for a side has been written. */
-  drained(to: Side): void
-  /** Nothing more can be written to a side, and what was queued for it has been dropped. May come in the middle of a read. */
-  outputBroken(to: Side): void
-  /** All events of a turn have been told; what it still wants to do comes now, before the relay looks at where things stand. */
-  settling(): void
-  /** The link was withdrawn, and the connection is given some time. */
-  withdrawn(): void
-  closed(): void
-}
-
-/** One of the two sockets. */
-export class Half implements ReadyHandler, TurnEnd {
-  readonly side: Side
-  readonly fd: OwnedFd
-  readonly outbox: Outbox
-  readonly watch: Watch
-  readonly #connection: Connection
-  /** More may come from it. */
-  inputOpen = true
-  /** It still takes what is written to it. */
-  outputOpen = true
-  /** Its peer is gone altogether; what it wrote may still wait to be read. */
-  hungUp = false
-  /** Its outbox waits for the socket. */
-  blocked = false
-  /** End its output as soon as the outbox is empty. */
-  ending = false
-  /** It is called when the turn ends. */
-  departing = false
-
-  constructor(connection: Connection, side: Side, fd: OwnedFd, outbox: Outbox) {
-    this.#connection = connection
-    this.side = side
-    this.fd = fd
-    this.outbox = outbox
-    if (connection.traffic.kind === 'stream') takeUrgentInline(fd.borrowed)
-    this.watch = connection.traffic.plane.reactor.watch(fd.borrowed, 0, this)
-  }
-
-  ready(readiness: number): void {
-    this.#connection.ready(this, readiness)
-  }
-
-  turnEnds(): void {
-    this.#connection.depart(this)
-  }
-
-  failed(): void {
-    this.#connection.close()
-  }
-}
-
-/** Nothing new is written to it: it was shut down, or will be once its outbox is empty. */
-const takesNothing = (half: Half): boolean => !half.outputOpen || half.ending
 
 export class Connection {
   readonly traffic: LinkTraffic
@@ -397,8 +336,7 @@ export class Connection {
 
   /** With one direction over, an idle connection is a leak in the making: nobody may ever end the other, or read its rest. */
   #settleLinger(): void {
-    const oneOver =
-      takesNothing(this.#consumer) || (this.#provider !== undefined && takesNothing(this.#provider))
+    const oneOver = this.#consumer.takesNothing || this.#provider?.takesNothing === true
     if (!(oneOver || this.#flow.closing) || this.#linger !== undefined) return
     const { clock } = this.traffic.plane.reactor
     this.#lastMoved = clock.now()

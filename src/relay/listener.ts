@@ -10,6 +10,7 @@ import { descriptorLimit, freeDescriptors, OwnedFd } from '../kernel/fd.ts'
 import { accept } from '../kernel/socket.ts'
 import type { ReadyHandler, Watch } from '../reactor/contract.ts'
 import { Connection } from './connection.ts'
+import type { Figure } from './contract.ts'
 import { PacketFlow, StreamFlow } from './plain-flow.ts'
 import type { LinkTraffic } from './ports.ts'
 import { SessionFlow } from './session-flow.ts'
@@ -17,6 +18,17 @@ import { SessionFlow } from './session-flow.ts'
 const ACCEPTS_A_TURN = 64
 /** What a new connection needs to reach its provider, and the daemon to read the graph: those in the backlog can wait. */
 const KEPT_FREE = Math.min(16, Math.floor(descriptorLimit / 8))
+
+const pausesFor = (reason: string): Figure => ({
+  name: 'accept_pauses',
+  help: 'Times that accepting stopped for a while, and new connections waited in the backlog.',
+  kind: 'total',
+  labels: { reason },
+})
+
+const AT_LIMIT = pausesFor('connections')
+const NO_DESCRIPTORS = pausesFor('descriptors')
+const ACCEPT_FAILED = pausesFor('error')
 
 export class Listener implements ReadyHandler {
   readonly #socket: OwnedFd
@@ -106,21 +118,24 @@ export class Listener implements ReadyHandler {
   }
 
   #noRoom(of: string): void {
-    const { plane, maxConnections, log } = this.#traffic
+    const { plane, maxConnections, counters, log } = this.#traffic
+    counters.counted.countOwn(AT_LIMIT)
     const most = of === 'this link' ? maxConnections : plane.connections.limit
     log.warn({ most, of }, 'connections wait: as many are open as may be')
     this.#waitForRoom()
   }
 
   #acceptFailed(failure: number): void {
-    const { acceptPauseMs, acceptPauseMaxMs } = this.#traffic.plane.limits
+    const { counters, plane } = this.#traffic
+    const { acceptPauseMs, acceptPauseMaxMs } = plane.limits
+    counters.counted.countOwn(failure === Io.noDescriptors ? NO_DESCRIPTORS : ACCEPT_FAILED)
     if (this.#pauseMs === acceptPauseMs) {
       const reason = failure === Io.noDescriptors ? 'descriptor table is full' : lastFailure()
       this.#traffic.log.warn({ reason }, 'accepting paused')
     }
     this.#waitForRoom()
     const pauseMs = Math.min(this.#pauseMs, acceptPauseMaxMs)
-    this.#pause = this.#traffic.plane.reactor.clock.setTimeout(this.#resume, pauseMs)
+    this.#pause = plane.reactor.clock.setTimeout(this.#resume, pauseMs)
     this.#pauseMs *= 2
   }
 

@@ -1,7 +1,8 @@
 /** Flows that do not look at what they carry: dial at once, then pass everything as it comes. */
 import type { BorrowedFd } from '../kernel/fd.ts'
-import type { Connection, Flow } from './connection.ts'
+import type { Connection } from './connection.ts'
 import type { DialError, Side } from './contract.ts'
+import type { Flow } from './flow.ts'
 import { PacketOutbox } from './packet-outbox.ts'
 import { readPackets } from './read-packets.ts'
 import { readStream } from './read-stream.ts'

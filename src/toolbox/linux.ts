@@ -17,7 +17,6 @@ import type { DataPlane, Descriptors, LinkTraffic } from '../relay/ports.ts'
 import { type Container, createContainers, peerError } from './containers.ts'
 import type {
   Attention,
-  FoundKind,
   LinkLog,
   Loss,
   ProviderAddress,
@@ -34,6 +33,7 @@ import type { AtMoment } from './moments.ts'
 import type { Plant } from './plant.ts'
 import { abstractPlace } from './plant-abstract.ts'
 import { plantSocket } from './plant-socket.ts'
+import { kindIsStale, type PlantedKind, plantedKindFor } from './planted-kind.ts'
 import { ProviderDialer } from './provider.ts'
 import { createProviderSockets } from './provider-socket.ts'
 import { scribeFor } from './scribe.ts'
@@ -117,18 +117,6 @@ export const createLinuxToolbox = ({
     counters: () => snapshotOf(live.traffic.counters),
   })
 
-  const kindFor = (
-    request: SocketRequest,
-    kept: Live | undefined,
-  ): E.Either<InjectError, { readonly kind: SocketKind; readonly assumed: boolean }> => {
-    if (request.kind !== 'detected') return E.right({ kind: request.kind, assumed: false })
-    const found: FoundKind = sockets.kindOf(request.provider)
-    if (found === 'dgram')
-      return E.left({ _tag: 'KindUnsupported', socket: request.provider.socket, kind: found })
-    if (found !== 'unknown') return E.right({ kind: found, assumed: false })
-    return E.right({ kind: kept?.traffic.kind ?? 'stream', assumed: true })
-  }
-
   /** Sockets that are accepted from a listener are as it is. */
   const descriptorsFor = (request: SocketRequest, plant: Plant): Descriptors => {
     if (request.descriptors === 'exact') return 'exact'
@@ -180,7 +168,7 @@ export const createLinuxToolbox = ({
     request: SocketRequest,
     container: Container,
     plant: Plant,
-    kind: { readonly kind: SocketKind; readonly assumed: boolean },
+    { kind, assumed }: PlantedKind,
     log: LinkLog,
     kept: Live | undefined,
   ): Live => {
@@ -189,7 +177,7 @@ export const createLinuxToolbox = ({
     const dialer = kept?.dialer ?? newDialer(id, request, counters, log)
     const traffic: LinkTraffic = {
       plane,
-      kind: kind.kind,
+      kind,
       descriptors: descriptorsFor(request, plant),
       session: request.session,
       dialer,
@@ -211,7 +199,7 @@ export const createLinuxToolbox = ({
       dialer,
       connections,
       lastRunning: request.provider.pid ?? kept?.lastRunning ?? null,
-      kindAssumed: kind.assumed,
+      kindAssumed: assumed,
       kindMismatch: false,
     }
     alive.set(id, live)
@@ -256,7 +244,7 @@ export const createLinuxToolbox = ({
   ): E.Either<InjectError, Mediation> => {
     if (link.consumer_pid === null) return E.left({ _tag: 'PeerNotRunning', peer: 'consumer' })
     const kept = keptMediation === undefined ? undefined : alive.get(keptMediation.id)
-    const kind = kindFor(request, kept)
+    const kind = plantedKindFor(sockets, request, kept?.traffic.kind)
     if (E.isLeft(kind)) return kind
     const container = containers.acquire(link.consumer_pid)
     if (E.isLeft(container)) return E.left(peerError('consumer', link.consumer_pid, container.left))
@@ -333,20 +321,10 @@ export const createLinuxToolbox = ({
     return { connectionsClosed, leftBehind }
   }
 
-  const kindIsStale = (live: Live): boolean => {
-    if (live.kindMismatch) return true
-    if (!live.kindAssumed) return false
-    // A client of the right type never reaches a socket of the wrong one, so only asking again can tell.
-    const found = sockets.kindOf(live.request.provider)
-    if (found === 'unknown') return false
-    live.kindAssumed = found !== live.traffic.kind
-    return live.kindAssumed
-  }
-
   const lossOf = (live: Live, deep: boolean): Loss | undefined => {
     if (live.container.exited) return 'consumer-exited'
     if (live.container.left || !live.plant.isStillOurs(deep)) return 'target-lost'
-    return kindIsStale(live) ? 'target-lost' : undefined
+    return kindIsStale(sockets, live) ? 'target-lost' : undefined
   }
 
   const toolboxFor = (link: Link): Toolbox => {

@@ -97,6 +97,7 @@ describe('docs/operations.md', () => {
         figures: [
           { ...figure, kind: 'total' },
           { ...figure, kind: 'gauge' },
+          { ...figure, of: 'link', name: 'accept_pauses', labels: { reason: 'error' }, kind: 'total' },
           { ...figure, of: 'link', name: 'dial_retries', labels: { errno: 'ENOENT' }, kind: 'total' },
           { ...figure, of: 'link', name: 'descriptors_dropped', labels: {}, kind: 'total' },
         ],

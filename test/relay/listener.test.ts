@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { isDeepStrictEqual } from 'node:util'
 import { OwnedFd } from '../../src/kernel/fd.ts'
 import { openDirectory, pathOf } from '../../src/kernel/files.ts'
 import { bindHere, connectToPath, openSocket, startListening } from '../../src/kernel/socket.ts'
@@ -114,6 +115,23 @@ test('a backlog that cannot be served does not keep the loop busy', () =>
     assert.ok(user + system < 60_000, `${user + system} us of processor time in 100 ms of nothing`)
   }))
 
+/** How often accepting paused, by the reason. */
+const pausesOf = ({ traffic }: TestRelay): readonly unknown[] =>
+  traffic.counters.counted.figures().map(({ name, labels, value }) => [name, labels, value])
+
+test('a link at its limit counts how often it stopped to accept', () =>
+  withListener({ maxConnections: 1 }, async ({ relay, connections, client }) => {
+    const first = client()
+    await until('one is accepted', () => connections.size === 1)
+    assert.deepEqual(pausesOf(relay), [], 'nobody waits yet')
+    client()
+    client()
+    const pauses = (times: number): unknown => [['accept_pauses', { reason: 'connections' }, times]]
+    await until('the second one waits', () => isDeepStrictEqual(pausesOf(relay), pauses(1)))
+    first.close()
+    await until('the third one waits', () => isDeepStrictEqual(pausesOf(relay), pauses(2)))
+  }))
+
 test('a link at its limit says so once for those who come to wait, and whose limit it is', () =>
   withListener({ maxConnections: 1 }, async ({ relay, connections, client }) => {
     client()
@@ -170,6 +188,7 @@ test('where accepting fails it pauses, longer each time up to a limit, and says 
     assert.deepEqual(relay.log.lines, [
       { level: 'warn', facts: { reason: 'EINVAL' }, message: 'accepting paused' },
     ])
+    assert.deepEqual(pausesOf(relay), [['accept_pauses', { reason: 'error' }, failures()]])
   })
   assert.equal(clock.armed, 0)
 })
