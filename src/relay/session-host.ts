@@ -170,11 +170,12 @@ export class SessionHost implements Commands {
 
   #takeFds(from: Side, fds: number): readonly number[] {
     if (fds === 0) return NO_FDS
-    const queued = this.input(from).fds
+    const { fds: queued, fdsAt } = this.input(from)
     if (queued.length < fds) {
       throw new Error(`the session asked for ${fds} descriptors where ${queued.length} are queued`)
     }
     this.#connection.traffic.held.add(-fds)
+    fdsAt.splice(0, fds)
     return queued.splice(0, fds)
   }
 
