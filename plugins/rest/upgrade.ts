@@ -3,7 +3,7 @@
  * switches to is one of them. Offers that lead back to HTTP are dropped: in there, nobody would strip forged identities.
  */
 import type { ByteView } from '../../src/relay/contract.ts'
-import { bytesOf, isWord, LOWER, runEnd, SLASH, TOKEN } from './octets.ts'
+import { bytesOf, HYPHEN, isWord, LOWER, runEnd, SLASH, TOKEN } from './octets.ts'
 import { isToken, ListReader } from './values.ts'
 
 /** Nobody offers so many; the rest is dropped. */
@@ -16,10 +16,18 @@ const LINE_END = bytesOf('\r\n')
 
 const list = new ListReader()
 
+const stemOf = (view: ByteView, start: number, end: number): number => {
+  let at = start
+  while (at < end && view[at] !== HYPHEN) at += 1
+  return at
+}
+
 /** `name[/version]`, both tokens, and of a protocol that may be switched to. */
 const isAcceptable = (view: ByteView, start: number, end: number): boolean => {
   const nameEnd = runEnd(TOKEN, view, start, end)
-  if (nameEnd === start || LEADING_BACK.some(word => isWord(view, start, nameEnd, word))) return false
+  // Drafts of HTTP/2 were offered as `h2c-14` and the like.
+  const stemEnd = stemOf(view, start, nameEnd)
+  if (nameEnd === start || LEADING_BACK.some(word => isWord(view, start, stemEnd, word))) return false
   return nameEnd === end || (view[nameEnd] === SLASH && isToken(view, nameEnd + 1, end))
 }
 

@@ -199,9 +199,11 @@ export class Connection {
   depart(half: Half): void {
     half.departing = false
     if (!this.#has(half)) return
-    const written = half.outbox.depart()
+    // A later write may have taken it along, and may be waiting for the socket itself.
+    const departs = half.outbox.departs
+    const written = departs ? half.outbox.depart() : 'all'
     if (written === 'all' && !half.ending && !this.#flow.closing) return
-    this.wrote(half, written)
+    if (departs) this.wrote(half, written)
     if (half.outbox.empty && half.outputOpen) this.#flow.drained(half.side)
     this.#settle()
   }
@@ -230,7 +232,8 @@ export class Connection {
 
   #read(half: Half): void {
     if (!half.inputOpen || !this.#flow.reads(half.side)) return
-    this.#lastMoved = this.traffic.plane.reactor.clock.now()
+    // What is read to nowhere moves nothing: its writer could go on for ever.
+    if (!this.#flow.closing) this.#lastMoved = this.traffic.plane.reactor.clock.now()
     const outcome = this.#flow.read(half.side)
     if (!this.#has(half)) return
     const other = this.#other(half)
@@ -334,7 +337,7 @@ export class Connection {
   /** With one direction over, an idle connection is a leak in the making: nobody may ever end the other, or read its rest. */
   #settleLinger(): void {
     const oneOver =
-      this.#provider !== undefined && (this.#consumer.takesNothing || this.#provider.takesNothing)
+      this.#consumer.takesNothing || (this.#provider !== undefined && this.#provider.takesNothing)
     if (!(oneOver || this.#flow.closing) || this.#linger !== undefined) return
     const { clock } = this.traffic.plane.reactor
     this.#lastMoved = clock.now()

@@ -54,8 +54,7 @@ export class SessionFlow implements Flow {
   }
 
   dialled(failed: DialError | undefined): void {
-    // Nobody will ever read it, and a session that closes with `flush` must not wait for that.
-    if (failed !== undefined) this.#host.outbox('provider').discard()
+    if (failed !== undefined) this.#host.giveUpProvider()
     this.#host.tell(failed === undefined ? { kind: 'dialled' } : { kind: 'dialled', failed })
   }
 

@@ -56,6 +56,8 @@ export class SessionHost implements Commands {
   #offeredBytes = 0
   #dialAs: DialIdentity | undefined
   #hasDialled = false
+  /** The provider was dialled in vain, or let go of. */
+  #isUnreachable = false
   #closing: Closing | undefined
   #inCall = false
 
@@ -174,12 +176,18 @@ export class SessionHost implements Commands {
 
   #write(to: Side, fds: readonly number[]): void {
     const half = this.#connection.half(to)
-    if (half?.outputOpen === false) {
+    if (half?.outputOpen === false || (to === 'provider' && this.#isUnreachable)) {
       closeReceived(fds, this.#connection.traffic.held)
       return
     }
     const written = this.outbox(to).writeParts(fds)
     if (half !== undefined) this.#connection.wrote(half, written)
+  }
+
+  /** Nobody will ever read what is for it, and a session that closes with `flush` must not wait for that. */
+  giveUpProvider(): void {
+    this.#isUnreachable = true
+    this.#providerOutbox.discard()
   }
 
   // Commands: what the session asks for.
@@ -224,6 +232,7 @@ export class SessionHost implements Commands {
 
   dial(identity: DialIdentity): void {
     this.#dialAs = identity
+    if (this.#closing === undefined) this.#isUnreachable = false
   }
 
   endWrite(to: Side): void {
@@ -249,6 +258,8 @@ export class SessionHost implements Commands {
         return
       case 'linger':
         this.#connection.leaveProvider()
+        // Its descriptor may be somebody else's by now.
+        this.giveUpProvider()
         if (!this.#consumerOutbox.empty) return
         this.#connection.endWrite('consumer')
         if (!this.#timers.has(LINGER)) this.#timers.set(LINGER, LINGER_CLOSE_MS)

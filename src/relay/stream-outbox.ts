@@ -76,7 +76,7 @@ export class StreamOutbox implements Outbox {
   #descriptors = 0
   #pipe: SplicePipe | undefined
   #madeRoom = false
-  /** Bytes that were put aside for the end of the turn, and where. Older than all else that waits. */
+  /** Bytes that were put aside for the end of the turn, and where. As long as there are any, nothing else waits. */
   #asideBytes = 0
   #asideAt = 0
 
@@ -225,6 +225,7 @@ export class StreamOutbox implements Outbox {
       addInput(0, length)
       return this.writeParts(NO_FDS)
     }
+    if (this.#asideBytes > 0 && this.depart() === 'gone') return 'gone'
     if (this.#fd !== undefined && this.empty) {
       const n = sendInput(this.#fd, 0, length)
       if (n === length) return 'all'

@@ -68,12 +68,15 @@ const withoutBadBlanks = (input: Buffer): Buffer =>
     'latin1',
   )
 
+/** Data that looks like such a line has been mended too, so it can be compared only without its blanks. */
+const withoutBlanks = (body: Buffer): string => body.toString('latin1').replaceAll(/[ \t]/g, '')
+
 /** The request at a place as Node reads it, without bad blanks if it stops at them. */
 const reader = async (input: Buffer) => {
   const written = await read(input)
-  const withoutBlanks = withoutBadBlanks(input)
-  const isSame = written.refused === undefined || withoutBlanks.equals(input)
-  const mended = isSame ? written : await read(withoutBlanks)
+  const better = withoutBadBlanks(input)
+  const isSame = written.refused === undefined || better.equals(input)
+  const mended = isSame ? written : await read(better)
   return {
     refused: mended.refused,
     /** How many there are at least, whole or not. */
@@ -191,9 +194,7 @@ export const holdsAgainstNode = async (text: string, session?: Session): Promise
   assert.deepEqual(got.fields.slice(0, 2), IDENTITY, `identity of ${show(broken)}`)
   assert.equal(got.fields.filter(isIdentity).length, 2, `identity of ${show(broken)}`)
   isRewritten({ ...got, body: from.body, trailers: [] }, { ...from, trailers: [] })
-  assert.ok(
-    from.body.subarray(0, got.body.length).equals(got.body) ||
-      got.body.subarray(0, from.body.length).equals(from.body),
-  )
+  const [gotBody, fromBody] = [withoutBlanks(got.body), withoutBlanks(from.body)]
+  assert.ok(fromBody.startsWith(gotBody) || gotBody.startsWith(fromBody), 'another body')
   return { whole, broken, reason }
 }

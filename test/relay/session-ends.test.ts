@@ -288,3 +288,60 @@ for (const seen of [true, false]) {
       },
     ))
 }
+
+test('what a session still says to the provider after a lingering close goes nowhere, and to nobody else', () =>
+  onStage(
+    {},
+    (input, out) => {
+      if (input.kind === 'bytes') {
+        out.drop(input.from, input.view.length, 0)
+        out.setTimer('late', 10)
+        out.close('linger')
+      }
+      if (input.kind === 'timer') out.send('provider', [Buffer.from('meant for the first')], 0)
+    },
+    async ({ relay, consumer, told }) => {
+      await quiet()
+      consumer.send('request')
+      await until('the provider is let go of', () => only(relay).receive() instanceof Object)
+      // It is given the numbers of the descriptors that were closed.
+      const second = relay.connect()
+      await until('the timer fires', () => told.includes('timer late'))
+      await quiet()
+      assert.equal(second.consumer.silent, true)
+      assert.equal(second.provider.silent, true)
+    },
+  ))
+
+test('a session that ignores that its provider is out of reach does not keep a consumer that is gone', () =>
+  onStage(
+    { patient: true, lingerMs: 30 },
+    (input, out) => {
+      if (input.kind === 'bytes') out.pause('consumer')
+    },
+    async ({ relay, consumer, told }) => {
+      consumer.send('request')
+      await quiet()
+      relay.dialer.fail('timeout')
+      consumer.close()
+      await over(relay)
+      assert.deepEqual(told, ['opened', 'dialled', 'consumer broken'])
+    },
+  ))
+
+test('a consumer that writes on and reads nothing does not prolong a lingering close', () =>
+  onStage(
+    { lingerMs: 60 },
+    (input, out) => {
+      if (input.kind !== 'bytes') return
+      out.drop(input.from, input.view.length, 0)
+      out.send('consumer', [pattern(2_000_000)], 0)
+      out.close('linger')
+    },
+    async ({ relay, consumer }) => {
+      await until('it is cut', () => {
+        consumer.send('and another thing')
+        return relay.open.size === 0
+      })
+    },
+  ))

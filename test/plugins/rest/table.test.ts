@@ -328,7 +328,7 @@ describe('upgrades', () => {
     assert.equal(stage.toProvider, offered)
   })
 
-  const NEVER = ['h2c', 'H2', 'HTTP/2.0', 'TLS/1.2', 'h2c, h2']
+  const NEVER = ['h2c', 'H2', 'HTTP/2.0', 'TLS/1.2', 'h2c-14', 'h2c, h2']
   for (const protocol of NEVER) {
     test(`#36 ${protocol} is never offered: an ordinary request`, () => {
       const fields = `Connection: Upgrade, HTTP2-Settings⏎Upgrade: ${protocol}⏎HTTP2-Settings: AAA⏎A: 1⏎`
