@@ -49,10 +49,11 @@ export const c = {
   ),
   connect: declare<(fd: N, address: Address, length: N) => N>('int connect(int, uintptr_t, uint32_t)'),
   shutdown: declare<(fd: N, how: N) => N>('int shutdown(int, int)'),
-  recv: declare<(fd: N, to: Address, size: N, flags: N) => N>('long recv(int, uintptr_t, size_t, int)'),
-  send: declare<(fd: N, from: Address, size: N, flags: N) => N>('long send(int, uintptr_t, size_t, int)'),
-  recvmsg: declare<(fd: N, header: Address, flags: N) => N>('long recvmsg(int, uintptr_t, int)'),
-  sendmsg: declare<(fd: N, header: Address, flags: N) => N>('long sendmsg(int, uintptr_t, int)'),
+  // ssize_t in C: no message is longer than an int, and a small integer is a number that costs no allocation.
+  recv: declare<(fd: N, to: Address, size: N, flags: N) => N>('int recv(int, uintptr_t, size_t, int)'),
+  send: declare<(fd: N, from: Address, size: N, flags: N) => N>('int send(int, uintptr_t, size_t, int)'),
+  recvmsg: declare<(fd: N, header: Address, flags: N) => N>('int recvmsg(int, uintptr_t, int)'),
+  sendmsg: declare<(fd: N, header: Address, flags: N) => N>('int sendmsg(int, uintptr_t, int)'),
   getsockopt: declare<(fd: N, level: N, name: N, value: Address, length: Address) => N>(
     'int getsockopt(int, int, int, uintptr_t, uintptr_t)',
   ),

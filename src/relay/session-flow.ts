@@ -8,7 +8,7 @@
 
 import { E } from '../fp.ts'
 import type { BorrowedFd } from '../kernel/fd.ts'
-import { INPUT_BYTES, inputBytes, received } from '../kernel/message.ts'
+import { INPUT_BYTES, inputBytes, inputView, received } from '../kernel/message.ts'
 import { peerCredentials } from '../kernel/socket.ts'
 import type { Connection } from './connection.ts'
 import type { ByteView, DialError, Session, Side } from './contract.ts'
@@ -156,7 +156,7 @@ export class SessionFlow implements Flow {
         this.#forwardUnseen(from, input, Math.min(input.opaque, length - before))
       } else {
         SHOWN.from = from
-        SHOWN.view = inputBytes().subarray(before, length)
+        SHOWN.view = inputView(before, length)
         SHOWN.fds.count = input.fds.length
         SHOWN.fds.at = Math.max(0, input.fdsAt - before)
         host.tell(SHOWN)

@@ -2,12 +2,11 @@
 import * as t from 'io-ts'
 import type { Session } from '../../src/relay/contract.ts'
 import { requests } from './http-messages.ts'
-import { owesBothEnds, Step, scripts } from './rest-conversation.ts'
+import { owesBothEnds, Script, scripts } from './rest-conversation.ts'
 import { holdsAgainstNode } from './rest-reading.ts'
 import { type Check, check } from './target.ts'
 
 const Text = t.string
-const Script = t.readonlyArray(Step)
 
 export const restChecks = (session?: () => Session): readonly Check[] => [
   check({
@@ -24,6 +23,6 @@ export const restChecks = (session?: () => Session): readonly Check[] => [
     inputs: scripts,
     kept: Script,
     tries: 500,
-    holds: steps => owesBothEnds(steps, session?.()),
+    holds: script => owesBothEnds(script, session?.()),
   }),
 ]

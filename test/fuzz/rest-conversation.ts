@@ -22,52 +22,49 @@ export const Step = t.union([
 ])
 export type Step = t.TypeOf<typeof Step>
 
+export const Script = t.type({
+  /** `when told`: by a step, or at the end. */
+  dials: t.keyof({ 'at once': null, 'when told': null }),
+  steps: t.readonlyArray(Step),
+})
+export type Script = t.TypeOf<typeof Script>
+
 const response = fc.oneof(
   {
     weight: 8,
     arbitrary: fc.constantFrom(
-      ...['HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nwifi', 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n'],
-      ...[
-        'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4;a\r\nwifi\r\n0\r\nA: 1\r\n\r\n',
-        'HTTP/1.1 204 No\r\n\r\n',
-      ],
-      ...['HTTP/1.1 304 Not\r\nContent-Length: 9\r\n\r\n', 'HTTP/1.1 404 \r\nContent-Length: 1\r\n\r\nx'],
+      'HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nwifi',
+      'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n',
+      'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4;a\r\nwifi\r\n0\r\nA: 1\r\n\r\n',
+      'HTTP/1.1 204 No\r\n\r\n',
+      'HTTP/1.1 304 Not\r\nContent-Length: 9\r\n\r\n',
+      'HTTP/1.1 404 \r\nContent-Length: 1\r\n\r\nx',
     ),
   },
   {
     weight: 3,
     arbitrary: fc.constantFrom(
-      ...[
-        'HTTP/1.1 100 Continue\r\n\r\n',
-        'HTTP/1.1 103 Early\r\nLink: x\r\n\r\n',
-        'HTTP/1.1 200 OK\r\n\r\nto the end',
-      ],
-      ...[
-        'HTTP/1.1 101 Switch\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\nhello',
-        'HTTP/1.0 200 OK\r\n\r\nx',
-      ],
-      ...['HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx'],
+      'HTTP/1.1 100 Continue\r\n\r\n',
+      'HTTP/1.1 103 Early\r\nLink: x\r\n\r\n',
+      'HTTP/1.1 200 OK\r\n\r\nto the end',
+      'HTTP/1.1 101 Switch\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\nhello',
+      'HTTP/1.0 200 OK\r\n\r\nx',
+      'HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx',
     ),
   },
   {
     weight: 1,
     arbitrary: fc.constantFrom(
-      ...[
-        'hello',
-        '\r\n',
-        'HTTP/1.1 101 Switch\r\nUpgrade: h2c\r\n\r\n',
-        'HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n',
-        '\n',
-      ],
-      ...[
-        'HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n',
-        'HTTP/2 200\r\n\r\n',
-        'HTTP/1.1 9',
-      ],
-      ...[
-        'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n',
-        'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n',
-      ],
+      'hello',
+      '\r\n',
+      'HTTP/1.1 101 Switch\r\nUpgrade: h2c\r\n\r\n',
+      'HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n',
+      '\n',
+      'HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n',
+      'HTTP/2 200\r\n\r\n',
+      'HTTP/1.1 9',
+      'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n',
+      'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n',
     ),
   },
 )
@@ -79,7 +76,7 @@ const upgrade = fc.constantFrom(
 )
 
 /** So long that most of it passes unseen. */
-const LONG = 'GET / HTTP/1.1\r\n\r\n'.repeat(5000)
+const LONG = 'GET / HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(3000)
 const longChunk = `${LONG.length.toString(16)}\r\n${LONG}\r\n`
 
 const upload = fc.constantFrom(
@@ -108,6 +105,12 @@ const said = (side: Side, texts: fc.Arbitrary<string>): fc.Arbitrary<readonly St
       .filter(piece => piece !== '')
       .map(says => ({ side, says }))
   })
+
+/** A body that comes late, and looks like a request: a response may come between. */
+const lateBody: fc.Arbitrary<readonly Step[]> = validRequest.map(request => [
+  { side: 'consumer', says: `POST / HTTP/1.1\r\nHost: x\r\nContent-Length: ${request.length}\r\n\r\n` },
+  { side: 'consumer', says: request },
+])
 
 const stops = (side: Side): fc.Arbitrary<readonly Step[]> =>
   fc.constantFrom('ends' as const, 'leaves' as const, 'breaks' as const).map(does => [{ side, does }])
@@ -139,11 +142,12 @@ const texts = fc.oneof(
 
 const responses = fc.oneof({ weight: 20, arbitrary: response }, { weight: 1, arbitrary: download })
 
-export const scripts: fc.Arbitrary<readonly Step[]> = fc
+const steps: fc.Arbitrary<readonly Step[]> = fc
   .tuple(
     fc.array(
       fc.oneof(
         { weight: 12, arbitrary: said('consumer', texts) },
+        { weight: 2, arbitrary: lateBody },
         { weight: 1, arbitrary: stops('consumer') },
         { weight: 1, arbitrary: events },
       ),
@@ -169,6 +173,11 @@ export const scripts: fc.Arbitrary<readonly Step[]> = fc
     return [...merged, ...left, ...right]
   })
 
+export const scripts: fc.Arbitrary<Script> = fc.record({
+  dials: fc.constantFrom('at once' as const, 'at once' as const, 'when told' as const),
+  steps,
+})
+
 /** Without what the daemon itself says, always last: an answer, or the frames that HTTP/2 is told to go away with. */
 const relayedOf = (toConsumer: string): string => {
   if (toConsumer.includes('HTTP/2 is not served on rest links')) return ''
@@ -176,25 +185,23 @@ const relayedOf = (toConsumer: string): string => {
   return server < 0 ? toConsumer : toConsumer.slice(0, toConsumer.lastIndexOf('HTTP/1.1 ', server))
 }
 
-/** How Node says that the stream ended too early, or that it does not know a method. */
-const CUT_OFF = [
-  'HPE_INVALID_EOF_STATE',
-  'within a body',
-  'HPE_INVALID_METHOD',
-  'HPE_INVALID_VERSION',
-  'HPE_INVALID_CONSTANT',
-]
+/** How Node says that the stream ended too early. */
+const CUT_OFF = ['HPE_INVALID_EOF_STATE', 'within a body']
+/** How it says that it does not know a method. */
+const FOREIGN = ['HPE_INVALID_METHOD', 'HPE_INVALID_VERSION', 'HPE_INVALID_CONSTANT']
 
 class Conversation {
   readonly #stage: RestStage
   /** What the provider has said as long as it could. */
   #fromProvider = ''
   #isOld = false
+  /** The provider reads no more. */
+  #isBroken = false
   #requestsAtWithdrawal: number | undefined
   readonly #gone = { consumer: false, provider: false }
 
-  constructor(session: Session | undefined) {
-    this.#stage = new RestStage({ dials: 'when told', ...(session === undefined ? {} : { session }) })
+  constructor(dials: Script['dials'], session: Session | undefined) {
+    this.#stage = new RestStage({ dials, ...(session === undefined ? {} : { session }) })
   }
 
   get #isTunnel(): boolean {
@@ -212,6 +219,7 @@ class Conversation {
     } else if ('does' in one) {
       if (one.side === 'provider' && !commands.reached) return
       stage[one.does](one.side)
+      if (one.side === 'provider' && one.does !== 'ends') this.#isBroken = true
       if (one.does !== 'breaks') this.#gone[one.side] = true
       if (one.does === 'leaves' && !this.#isTunnel)
         assert.ok(commands.closed || commands.dialling, `the ${one.side} has left, and nothing is closed`)
@@ -248,7 +256,7 @@ class Conversation {
     // To HTTP/1.0 nothing informational is relayed.
     if (!this.#isOld)
       assert.ok(this.#fromProvider.startsWith(relayed), 'the consumer got what the provider did not say')
-    const isGuarded = commands.closed || commands.dialling || this.#isTunnel || commands.timers.size > 0
+    const isGuarded = commands.closed || commands.dialling || this.#isTunnel || commands.timers > 0
     assert.ok(isGuarded, 'the connection is open, and no timer will ever end it')
   }
 
@@ -265,22 +273,27 @@ class Conversation {
     if (!this.#isTunnel) await this.#isReadable()
   }
 
-  /** Up to where it was cut off, the provider read requests, each with one identity. */
+  /** Up to where it was cut off, the provider read the requests that were counted, each with one identity. */
   async #isReadable(): Promise<void> {
-    const reading = await read(this.#stage.commands.bytesTo('provider'))
-    for (const { fields, trailers } of reading.requests) {
+    const { commands } = this.#stage
+    const { requests: all, refused = CUT_OFF[0] ?? '' } = await read(commands.bytesTo('provider'))
+    for (const { fields, trailers } of all) {
       const claims = [...fields, ...trailers].filter(isIdentity)
       assert.deepEqual(claims, [
         ['X-PV-Client', 'app'],
         ['X-PV-Role', 'any'],
       ])
     }
-    assert.ok(reading.refused === undefined || CUT_OFF.includes(reading.refused), reading.refused)
+    assert.ok([...CUT_OFF, ...FOREIGN].includes(refused), refused)
+    // What was written to a provider that reads no more is lost.
+    const isWhole = commands.bytesTo('provider').length > 0 && !this.#isBroken && CUT_OFF.includes(refused)
+    if (isWhole)
+      assert.equal(all.length, this.#stage.counted('requests'), 'requests in what the provider got')
   }
 }
 
-export const owesBothEnds = async (steps: readonly Step[], session?: Session): Promise<void> => {
-  const conversation = new Conversation(session)
-  for (const step of steps) conversation.step(step)
+export const owesBothEnds = async (script: Script, session?: Session): Promise<void> => {
+  const conversation = new Conversation(script.dials, session)
+  for (const step of script.steps) conversation.step(step)
   await conversation.finish()
 }

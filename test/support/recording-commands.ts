@@ -17,6 +17,7 @@ import type {
   SessionInput,
   Side,
 } from '../../src/relay/contract.ts'
+import { SessionTimers } from './session-timers.ts'
 
 const opposite = (side: Side): Side => (side === 'consumer' ? 'provider' : 'consumer')
 const SIDES = ['consumer', 'provider'] as const
@@ -64,12 +65,6 @@ interface Output {
 
 const empty = (): Output => ({ parts: [], length: 0, fds: [], broken: false, ended: false })
 
-interface Timer {
-  readonly ms: number
-  readonly due: number
-  readonly from: Side | undefined
-}
-
 export interface Delivered {
   readonly text: string
   /** Descriptors by the position of their byte. */
@@ -86,7 +81,7 @@ export class RecordingCommands implements Commands {
   readonly #dialsAtOnce: boolean
   readonly #input: Readonly<Record<Side, Pending>> = { consumer: nothing(), provider: nothing() }
   readonly #output: Readonly<Record<Side, Output>> = { consumer: empty(), provider: empty() }
-  readonly #timers = new Map<string, Timer>()
+  readonly #timers = new SessionTimers(from => this.#input[from].movedAt)
   /** What is being shown, from `#seen` on still to be consumed. */
   #shown = new Uint8Array(0)
   #seen = 0
@@ -144,12 +139,9 @@ export class RecordingCommands implements Commands {
     return this.closed || this.#output[to].ended
   }
 
-  /** Timers that run, with when each is due. */
-  get timers(): ReadonlyMap<
-    string,
-    { readonly ms: number; readonly due: number; readonly from: Side | undefined }
-  > {
-    return this.#timers
+  /** How many timers run. */
+  get timers(): number {
+    return this.#timers.size
   }
 
   // What happens to the session.
@@ -178,7 +170,8 @@ export class RecordingCommands implements Commands {
     const output = this.#output[to]
     if (output.broken || (to === 'provider' && this.#dial !== 'reached')) return
     output.broken = true
-    this.#tell({ kind: 'broken', to })
+    // Where all passes unseen, the relay sees to ends too.
+    if (this.#input[opposite(to)].opaque !== Number.POSITIVE_INFINITY) this.#tell({ kind: 'broken', to })
     this.#run()
   }
 
@@ -187,11 +180,6 @@ export class RecordingCommands implements Commands {
     if (!this.dialling) throw new Error('nobody was dialled')
     this.#dial = failed === undefined ? 'reached' : 'failed'
     this.#tell(failed === undefined ? { kind: 'dialled' } : { kind: 'dialled', failed })
-    this.#run()
-  }
-
-  drained(to: Side): void {
-    this.#tell({ kind: 'drained', to })
     this.#run()
   }
 
@@ -204,12 +192,10 @@ export class RecordingCommands implements Commands {
   elapse(ms: number): void {
     const until = this.#now + ms
     for (;;) {
-      const [next] = [...this.#timers]
-        .map(([name, timer]) => ({ name, at: this.#dueOf(timer) }))
-        .sort((a, b) => a.at - b.at)
+      const next = this.#timers.next()
       if (this.closed || next === undefined || next.at > until) break
       this.#now = Math.max(this.#now, next.at)
-      this.#timers.delete(next.name)
+      this.#timers.clear(next.name)
       this.#tell({ kind: 'timer', name: next.name })
       this.#run()
     }
@@ -217,10 +203,6 @@ export class RecordingCommands implements Commands {
     if (this.#lingersUntil === undefined || this.#lingersUntil > until) return
     this.#lingersUntil = undefined
     this.#session.on({ kind: 'linger-over' }, this)
-  }
-
-  #dueOf({ due, ms, from }: Timer): number {
-    return from === undefined ? due : Math.max(due, this.#input[from].movedAt + ms)
   }
 
   // How the relay goes about it.
@@ -383,17 +365,17 @@ export class RecordingCommands implements Commands {
 
   setTimer(name: string, ms: number): void {
     this.said.push(`timer ${name} ${ms}`)
-    this.#timers.set(name, { ms, due: this.#now + ms, from: undefined })
+    this.#timers.set(name, this.#now, ms)
   }
 
   clearTimer(name: string): void {
     this.said.push(`no timer ${name}`)
-    this.#timers.delete(name)
+    this.#timers.clear(name)
   }
 
   setIdleTimer(name: string, from: Side, ms: number): void {
     this.said.push(`timer ${name} ${ms} after the ${from}'s last byte`)
-    this.#timers.set(name, { ms, due: this.#now + ms, from })
+    this.#timers.set(name, this.#now, ms, from)
   }
 
   count(counter: CommonCounter | Figure, by = 1): void {

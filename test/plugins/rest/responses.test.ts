@@ -65,6 +65,19 @@ describe('a response after which the connection goes on', () => {
     })
   }
 
+  const LONG = response('x').repeat(2000)
+  const octets = LONG.replaceAll('⏎', '\r\n').length
+  for (const [how, long] of [
+    ['counted', of(`Content-Length: ${octets}⏎`, LONG)],
+    ['chunked', of('Transfer-Encoding: chunked⏎', `${octets.toString(16)}⏎${LONG}⏎0⏎⏎`)],
+  ] as const) {
+    test(`a long ${how} body, most of which passes unseen`, () => {
+      const sent = long.replaceAll('⏎', '\r\n')
+      const stage = new RestStage().consumerSays(GET).providerSays(sent.slice(0, 100))
+      goesOn(stage.providerSays(sent.slice(100, 60_000)).providerSays(sent.slice(60_000)), long)
+    })
+  }
+
   test('#30 all that is informational before is relayed', () => {
     const hints = 'HTTP/1.1 103 Early Hints⏎Link: x⏎⏎'.repeat(2)
     goesOn(new RestStage().consumerSays(GET).providerSays(hints + response('body')), hints + response('body'))

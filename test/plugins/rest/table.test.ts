@@ -163,6 +163,9 @@ describe('requests are served one after the other', () => {
   })
 })
 
+/** As the stage shows it: every CRLF as one sign. */
+const shownLong = (text: string): string => text.replaceAll('\r\n', '⏎')
+
 describe('bodies', () => {
   const chunked = (body: string): string => post('Transfer-Encoding: chunked⏎', body)
 
@@ -260,6 +263,22 @@ describe('bodies', () => {
       assert.equal(stage.toConsumer, refusal(400, 'incomplete'))
       assert.doesNotMatch(stage.toProvider, /⏎0+⏎/)
       assert.equal(stage.closing, 'linger')
+    })
+  }
+
+  // So long that most of it passes unseen, and full of what looks like requests.
+  const LONG = GET.replaceAll('⏎', '\r\n').repeat(4000)
+  for (const [how, long] of [
+    ['counted', post(`Content-Length: ${LONG.length}⏎`, LONG)],
+    ['chunked', chunked(`${LONG.length.toString(16)}⏎${LONG}⏎0⏎⏎`)],
+  ] as const) {
+    test(`a long ${how} body arrives whole, and the request behind it is one`, () => {
+      const sent = long.replaceAll('⏎', '\r\n')
+      const stage = new RestStage().consumerSays(sent.slice(0, 200)).consumerSays(sent.slice(200, 90_000))
+      stage.consumerSays(sent.slice(90_000) + GET)
+      assert.ok(stage.toProvider === told(shownLong(long)), 'other bytes')
+      stage.providerSays(response('one'))
+      assert.ok(stage.toProvider === told(shownLong(long)) + told(GET), 'another request behind it')
     })
   }
 
