@@ -9,6 +9,7 @@ import { restSessions } from '../../plugins/rest/session.ts'
 import { DEFAULT_LIMITS } from '../../src/model/limits.ts'
 import type { Session } from '../../src/relay/contract.ts'
 import { RestStage, response, shown, wire } from '../support/rest-stage.ts'
+import { withoutBadBlanks } from './bad-blanks.ts'
 import { type Field, type ReadRequest, read, readOne } from './strict-reader.ts'
 
 /** What a session made of an input, request by request. */
@@ -53,20 +54,6 @@ export const serve = (pieces: readonly Buffer[], session = sessions()): Served =
 /** Methods that Node does not know, or only from other protocols, are extensions like any other (RFC 9110 section 9.1). */
 const isForeign = (request: Buffer): boolean =>
   !METHODS.includes(request.toString('latin1', 0, Math.max(0, request.indexOf(' '))))
-
-/**
- * Blanks around the signs of a chunk's extensions are legal, and bad (RFC 9112 section 7.1.1: BWS). Node refuses them. We take
- * them: no extension is ever forwarded.
- */
-const withoutBadBlanks = (input: Buffer): Buffer =>
-  Buffer.from(
-    input
-      .toString('latin1')
-      .replace(/(?<=\r\n[0-9A-Fa-f]{1,16})[ \t]*;[^\r\n]*(?=\r\n)/g, extensions =>
-        extensions.replace(/("(?:\\.|[^"\\])*")|[ \t]*([;=])[ \t]*/g, '$1$2'),
-      ),
-    'latin1',
-  )
 
 /** The request at a place as Node reads it, without bad blanks if it stops at them. */
 const reader = async (input: Buffer) => {
