@@ -31,9 +31,13 @@ const isAcceptable = (view: ByteView, start: number, end: number): boolean => {
   return nameEnd === end || (view[nameEnd] === SLASH && isToken(view, nameEnd + 1, end))
 }
 
+const lowerCased = (bytes: Uint8Array): Uint8Array => bytes.map(octet => LOWER[octet] ?? octet)
+
 /** What one request offers. Made only for requests that do. */
 export class Offers {
   readonly #offers: Uint8Array[] = []
+  /** The same, to compare with. */
+  readonly #words: Uint8Array[] = []
   /** Some were dropped. */
   filtered = false
 
@@ -43,7 +47,9 @@ export class Offers {
     while (list.next(view)) {
       if (list.start === list.end) continue
       if (this.#offers.length < MOST_OFFERS && isAcceptable(view, list.start, list.end)) {
-        this.#offers.push(view.slice(list.start, list.end))
+        const offer = view.slice(list.start, list.end)
+        this.#offers.push(offer)
+        this.#words.push(lowerCased(offer))
       } else {
         this.filtered = true
       }
@@ -65,17 +71,7 @@ export class Offers {
     list.begin(start, end)
     while (list.next(view)) {
       const { start: from, end: to } = list
-      if (
-        !this.#offers.some(offer =>
-          isWord(
-            view,
-            from,
-            to,
-            offer.map(octet => LOWER[octet] ?? octet),
-          ),
-        )
-      )
-        return false
+      if (!this.#words.some(word => isWord(view, from, to, word))) return false
     }
     return true
   }

@@ -85,7 +85,10 @@ export type SessionInput =
    */
   | { readonly kind: 'broken'; readonly to: Side }
   | { readonly kind: 'timer'; readonly name: TimerName }
-  /** The link was withdrawn. What is in progress may go on for `SocketRequest.graceMs`; without that, nobody is told. */
+  /**
+   * The link was withdrawn. What is in progress may go on for `SocketRequest.graceMs`, or, where the daemon ends, for as long
+   * as it drains. Without time nobody is told.
+   */
   | { readonly kind: 'withdrawn' }
   /** A close with `linger` ran out of time before the consumer's end. The last input. */
   | { readonly kind: 'linger-over' }

@@ -35,7 +35,8 @@ export const createFarewells = (clock: Clock): Farewells => {
   }
 
   const start = (leaving: Leaving, done: (cut: number) => void): void => {
-    for (const connection of [...leaving.connections]) connection.withdraw()
+    // Who is given no time need not hear of it.
+    if (leaving.graceMs > 0) for (const connection of [...leaving.connections]) connection.withdraw()
     const deadline = clock.now() + leaving.graceMs
     let timer: unknown
     const finish = (): void => {

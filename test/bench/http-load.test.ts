@@ -1,10 +1,7 @@
 /** The HTTP load finds what it is there to find: in both languages, at either end, and with something bad in between. */
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { after, before, describe, type TestContext, test } from 'node:test'
+import { describe, test } from 'node:test'
 import {
   compiledHttpGenerator,
   type HttpGenerator,
@@ -12,45 +9,14 @@ import {
   type Requests,
   type Way,
 } from './http-generator.ts'
+import { loadStage } from './load-stage.ts'
 
 const WINDOW = { warmMs: 5, forMs: 30 }
 const BODY_BYTES = 2 * 1024 * 1024
 const ASKED: Requests = { identities: 0, clients: 3, fields: 6, connections: 'kept' }
 const WAYS: readonly Way[] = ['counted', 'chunked', 'upload', 'tunnel']
 
-let scratch = ''
-let inC: HttpGenerator | undefined
-
-before(async () => {
-  scratch = mkdtempSync(join(tmpdir(), 'pvx-http-'))
-  inC = await compiledHttpGenerator()
-})
-
-after(() => rmSync(scratch, { recursive: true, force: true }))
-
-const hasCompiler = (t: TestContext): boolean => {
-  if (inC !== undefined) return true
-  const reason = 'needs a C compiler, cc (Debian: apt-get install gcc libc6-dev)'
-  if (process.env['CI'] === 'true') throw new Error(`a build machine must be able to run this: ${reason}`)
-  t.skip(reason)
-  return false
-}
-
-let sockets = 0
-const newSocket = (): string => {
-  sockets += 1
-  return join(scratch, `${sockets}.sock`)
-}
-
-const provided = async (by: HttpGenerator, body: (socket: string) => Promise<void>): Promise<void> => {
-  const socket = newSocket()
-  const provider = await by.provide(socket)
-  try {
-    await body(socket)
-  } finally {
-    await provider.stop()
-  }
-}
+const { newSocket, provided, inC } = loadStage(compiledHttpGenerator)
 
 type Change = (chunk: Buffer) => Buffer
 
@@ -198,13 +164,15 @@ describe('the HTTP load', () => {
   test('in Node understands itself', () => everyVerbWorks(nodeHttpGenerator(), nodeHttpGenerator()))
 
   test('in C understands itself', async t => {
-    if (hasCompiler(t) && inC !== undefined) await everyVerbWorks(inC, inC)
+    const compiled = inC(t)
+    if (compiled !== undefined) await everyVerbWorks(compiled, compiled)
   })
 
   test('in C understands the one in Node, at either end', async t => {
-    if (!hasCompiler(t) || inC === undefined) return
-    await everyVerbWorks(inC, nodeHttpGenerator())
-    await everyVerbWorks(nodeHttpGenerator(), inC)
+    const compiled = inC(t)
+    if (compiled === undefined) return
+    await everyVerbWorks(compiled, nodeHttpGenerator())
+    await everyVerbWorks(nodeHttpGenerator(), compiled)
   })
 
   test('is content where every request has its identity once', async () => {
@@ -226,7 +194,8 @@ describe('the HTTP load notices', () => {
     test(`${wrong}, in Node`, () => isNoticedBy(nodeHttpGenerator()))
 
     test(`${wrong}, in C`, async t => {
-      if (hasCompiler(t) && inC !== undefined) await isNoticedBy(inC)
+      const compiled = inC(t)
+      if (compiled !== undefined) await isNoticedBy(compiled)
     })
   }
 })

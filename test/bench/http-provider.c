@@ -189,19 +189,10 @@ static int serve(struct connection *c)
 	return head_length == 0 ? c->got < sizeof c->head - 1 : answer(c, head_length);
 }
 
-static void accept_all(int epoll, int listener)
-{
-	int fd;
-	while ((fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0) {
-		struct connection *c = room(sizeof *c);
-		c->fd = fd;
-		watch(epoll, fd, EPOLLIN, c);
-	}
-}
-
 /* Whether there is room to write is asked only while something waits for it. */
-static void turn(int epoll, struct connection *c, uint32_t ready)
+static void turn(int epoll, void *connection, uint32_t ready)
 {
+	struct connection *c = connection;
 	int waited = c->wire_sent < c->wire_bytes;
 	int goes_on = (!(ready & EPOLLOUT) || send_more(c)) && (!(ready & ~EPOLLOUT) || serve(c));
 	int waits = c->wire_sent < c->wire_bytes;
@@ -216,38 +207,11 @@ static void turn(int epoll, struct connection *c, uint32_t ready)
 	}
 }
 
-static void provide(const char *path)
-{
-	static int the_listener, the_parent;
-	int listener = listening(path);
-	int epoll = epoll_create1(EPOLL_CLOEXEC);
-	if (epoll < 0)
-		die("epoll_create1");
-	watch(epoll, listener, EPOLLIN, &the_listener);
-	watch(epoll, STDIN_FILENO, EPOLLIN, &the_parent);
-	puts("ready");
-	fflush(stdout);
-	for (;;) {
-		struct epoll_event events[EVENTS];
-		int n = epoll_wait(epoll, events, EVENTS, -1);
-		for (int i = 0; i < n; i++) {
-			if (events[i].data.ptr == &the_parent) {
-				unlink(path);
-				return;
-			}
-			if (events[i].data.ptr == &the_listener)
-				accept_all(epoll, listener);
-			else
-				turn(epoll, events[i].data.ptr, events[i].events);
-		}
-	}
-}
-
 int main(int argc, char **argv)
 {
 	make_pattern();
 	if (argc != 2)
 		die_saying("usage: http-provider SOCKET");
-	provide(argv[1]);
+	serve_at(argv[1], sizeof(struct connection), turn);
 	return 0;
 }

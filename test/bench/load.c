@@ -120,44 +120,15 @@ static int serve(struct connection *c)
 	return n > 0;
 }
 
-static void accept_all(int epoll, int listener)
+static void turn(int epoll, void *connection, uint32_t ready)
 {
-	int fd;
-	while ((fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0) {
-		struct connection *c = room(sizeof *c);
-		c->fd = fd;
-		watch(epoll, fd, EPOLLIN, c);
-	}
-}
-
-static void provide(const char *path)
-{
-	static int the_listener, the_parent;
-	int listener = listening(path);
-	int epoll = epoll_create1(EPOLL_CLOEXEC);
-	if (epoll < 0)
-		die("epoll_create1");
-	watch(epoll, listener, EPOLLIN, &the_listener);
-	watch(epoll, STDIN_FILENO, EPOLLIN, &the_parent);
-	puts("ready");
-	fflush(stdout);
-	for (;;) {
-		struct epoll_event events[EVENTS];
-		int n = epoll_wait(epoll, events, EVENTS, -1);
-		for (int i = 0; i < n; i++) {
-			struct connection *c = events[i].data.ptr;
-			if (events[i].data.ptr == &the_parent) {
-				unlink(path);
-				return;
-			}
-			if (events[i].data.ptr == &the_listener) {
-				accept_all(epoll, listener);
-			} else if (!serve(c)) {
-				close(c->fd);
-				free(c);
-			}
-		}
-	}
+	struct connection *c = connection;
+	(void)epoll;
+	(void)ready;
+	if (serve(c))
+		return;
+	close(c->fd);
+	free(c);
 }
 
 /* ---- clients ---- */
@@ -354,7 +325,7 @@ int main(int argc, char **argv)
 		number[i - 3] = strtol(argv[i], NULL, 10);
 	make_pattern();
 	if (strcmp(verb, "provide") == 0)
-		provide(argv[2]);
+		serve_at(argv[2], sizeof(struct connection), turn);
 	else if (strcmp(verb, "bulk") == 0 && argc == 8)
 		bulk(argv[2], number[0], number[1], number[2], number[3], number[4]);
 	else if (strcmp(verb, "trip") == 0 && argc == 7)

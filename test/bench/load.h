@@ -1,5 +1,5 @@
 /*
- * What both programs of the load share: how they give up, connect and move bytes, and the blocks by which they know that
+ * What the programs of the load share: how they give up, serve, connect and move bytes, and the blocks by which they know that
  * what arrives is what was sent. Knows no protocol.
  *
  * Checked bytes: each block of 256 begins with its position in the stream, so nothing can be lost, doubled or swapped
@@ -95,6 +95,47 @@ static inline void watch(int epoll, int fd, uint32_t events, void *what)
 	struct epoll_event event = { .events = events, .data.ptr = what };
 	if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) < 0)
 		die("epoll_ctl");
+}
+
+/* Called when a connection is ready, with the memory that it was given; frees it when it closes the connection. */
+typedef void turn_of(int epoll, void *connection, uint32_t ready);
+
+static inline void accept_all(int epoll, int listener, size_t bytes)
+{
+	int fd;
+	while ((fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0) {
+		int *connection = room(bytes);
+		*connection = fd;
+		watch(epoll, fd, EPOLLIN, connection);
+	}
+}
+
+/* Serve whoever connects, until standard input ends. Each connection gets `bytes` of memory that begin with its descriptor. */
+static inline void serve_at(const char *path, size_t bytes, turn_of *turn)
+{
+	static int the_listener, the_parent;
+	int listener = listening(path);
+	int epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (epoll < 0)
+		die("epoll_create1");
+	watch(epoll, listener, EPOLLIN, &the_listener);
+	watch(epoll, STDIN_FILENO, EPOLLIN, &the_parent);
+	puts("ready");
+	fflush(stdout);
+	for (;;) {
+		struct epoll_event events[EVENTS];
+		int n = epoll_wait(epoll, events, EVENTS, -1);
+		for (int i = 0; i < n; i++) {
+			if (events[i].data.ptr == &the_parent) {
+				unlink(path);
+				return;
+			}
+			if (events[i].data.ptr == &the_listener)
+				accept_all(epoll, listener, bytes);
+			else
+				turn(epoll, events[i].data.ptr, events[i].events);
+		}
+	}
 }
 
 static inline void send_whole(int fd, const void *bytes, size_t length)

@@ -1,50 +1,16 @@
 /** The load finds what it is there to find: each of its two programs, at either end, and with something bad in between. */
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
 import { connect, createServer, type Server } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { after, before, describe, type TestContext, test } from 'node:test'
+import { describe, test } from 'node:test'
 import { compiledGenerator, type Generator, nodeGenerator } from './generator.ts'
+import { loadStage } from './load-stage.ts'
 
 const WINDOW = { warmMs: 5, forMs: 30 }
 const BULK = { connections: 3, writeBytes: 4096, descriptorEvery: 0 }
 const ONE = { ...BULK, connections: 1 }
 const TRIPS = { connections: 3, bytes: 64 }
 
-let scratch = ''
-let compiled: Generator | undefined
-
-before(async () => {
-  scratch = mkdtempSync(join(tmpdir(), 'pvx-load-'))
-  compiled = await compiledGenerator()
-})
-
-after(() => rmSync(scratch, { recursive: true, force: true }))
-
-const hasCompiler = (t: TestContext): boolean => {
-  if (compiled !== undefined) return true
-  const reason = 'needs a C compiler, cc (Debian: apt-get install gcc libc6-dev)'
-  if (process.env['CI'] === 'true') throw new Error(`a build machine must be able to run this: ${reason}`)
-  t.skip(reason)
-  return false
-}
-
-let sockets = 0
-const newSocket = (): string => {
-  sockets += 1
-  return join(scratch, `${sockets}.sock`)
-}
-
-const provided = async (by: Generator, body: (socket: string) => Promise<void>): Promise<void> => {
-  const socket = newSocket()
-  const provider = await by.provide(socket)
-  try {
-    await body(socket)
-  } finally {
-    await provider.stop()
-  }
-}
+const { newSocket, provided, inC } = loadStage(compiledGenerator)
 
 /** A relay that passes each chunk from the client on as `change` says. Copies bytes, so descriptors are lost in it. */
 const relayTo = async (
@@ -109,22 +75,25 @@ describe('the load in Node', () => {
   })
 
   test('says what it could not reach', () =>
-    assert.rejects(nodeGenerator().bulk(join(scratch, 'nobody'), BULK, WINDOW), /ENOENT/))
+    assert.rejects(nodeGenerator().bulk(newSocket(), BULK, WINDOW), /ENOENT/))
 })
 
 describe('the load in C', () => {
   test('understands itself', async t => {
-    if (hasCompiler(t) && compiled !== undefined) await everyVerbWorks(compiled, compiled)
+    const compiled = inC(t)
+    if (compiled !== undefined) await everyVerbWorks(compiled, compiled)
   })
 
   test('understands the one in Node, at either end', async t => {
-    if (!hasCompiler(t) || compiled === undefined) return
+    const compiled = inC(t)
+    if (compiled === undefined) return
     await everyVerbWorks(compiled, nodeGenerator())
     await everyVerbWorks(nodeGenerator(), compiled)
   })
 
   test('finds every descriptor at its byte', async t => {
-    if (!hasCompiler(t) || compiled === undefined) return
+    const compiled = inC(t)
+    if (compiled === undefined) return
     const { bulk, provide } = compiled
     const socket = newSocket()
     const provider = await provide(socket)
@@ -135,7 +104,8 @@ describe('the load in C', () => {
   })
 
   test('says that descriptors were lost', async t => {
-    if (!hasCompiler(t) || compiled === undefined) return
+    const compiled = inC(t)
+    if (compiled === undefined) return
     const { bulk } = compiled
     await provided(compiled, socket =>
       relayTo(
@@ -151,8 +121,9 @@ describe('the load in C', () => {
   })
 
   test('says what it could not reach', async t => {
-    if (!hasCompiler(t) || compiled === undefined) return
-    await assert.rejects(compiled.bulk(join(scratch, 'nobody'), BULK, WINDOW), /No such file/)
+    const compiled = inC(t)
+    if (compiled === undefined) return
+    await assert.rejects(compiled.bulk(newSocket(), BULK, WINDOW), /No such file/)
   })
 })
 
@@ -187,7 +158,8 @@ describe('the load notices', () => {
     })
 
     test(`${wrong}, in C`, async t => {
-      if (!hasCompiler(t) || compiled === undefined) return
+      const compiled = inC(t)
+      if (compiled === undefined) return
       const { bulk } = compiled
       await provided(compiled, socket =>
         relayTo(socket, onceTo(change), relay => assert.rejects(bulk(relay, ONE, WINDOW), complaint)),

@@ -12,6 +12,7 @@ import {
   isLeft,
   LED,
   led,
+  OK,
   onItsOwn,
   onOneSite,
   refusalIn,
@@ -20,7 +21,6 @@ import {
 } from '../support/rest.ts'
 import { exists } from '../support/scenario.ts'
 
-const OK = `${head('HTTP/1.1 200 OK', 'Content-Length: 2')}ok`
 const BODY = `${head('POST /1 HTTP/1.1', 'Host: x', 'Content-Length: 4')}wifi`
 const CUT_BODY = head('POST /1 HTTP/1.1', 'Host: x', 'Content-Length: 10')
 

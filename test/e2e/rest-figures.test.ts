@@ -5,7 +5,7 @@ import { E } from '../../src/fp.ts'
 import { runBundle } from '../cli/support.ts'
 import { askControl, at, linkUrl } from '../support/control.ts'
 import { eventually } from '../support/eventually.ts'
-import { exchange, get, head, led, onOneSite, refuses, SERVED, type Site } from '../support/rest.ts'
+import { exchange, get, head, led, OK, onOneSite, refuses, SERVED, type Site } from '../support/rest.ts'
 
 const Figures = t.array(t.type({ name: t.string, labels: t.record(t.string, t.string), value: t.number }))
 
@@ -37,7 +37,6 @@ const countsAs =
     })
   }
 
-const OK = `${head('HTTP/1.1 200 OK', 'Content-Length: 2')}ok`
 const UPGRADE = ['Upgrade: h2c, websocket', 'Connection: Upgrade']
 const SWITCHED = head('HTTP/1.1 101 Switching Protocols', 'Upgrade: websocket', 'Connection: Upgrade')
 

@@ -9,6 +9,7 @@ import {
   isLeft,
   LED,
   led,
+  OK,
   onItsOwn,
   onlyProbed,
   onOneSite,
@@ -17,7 +18,6 @@ import {
 } from '../support/rest.ts'
 
 const MB = 1_000_000
-const OK = `${head('HTTP/1.1 200 OK', 'Content-Length: 2')}ok`
 const UPGRADE = ['Upgrade: websocket', 'Connection: Upgrade']
 const SWITCHED = head('HTTP/1.1 101 Switching Protocols', ...UPGRADE)
 

@@ -4,10 +4,9 @@ import { release } from 'node:os'
 import { eventually, staysTrue } from '../support/eventually.ts'
 import type { Line } from '../support/http-peer.ts'
 import { PeerRefused } from '../support/peer.ts'
-import { get, head, type Led, led, onItsOwn, onOneSite, SERVED, type Site } from '../support/rest.ts'
+import { get, head, type Led, led, OK, onItsOwn, onOneSite, SERVED, type Site } from '../support/rest.ts'
 
 const MB = 1_000_000
-const OK = `${head('HTTP/1.1 200 OK', 'Content-Length: 2')}ok`
 const POST = ['POST /form HTTP/1.1', 'Host: x', 'Content-Length: 10'] as const
 
 onOneSite('large bodies over a rest link', {

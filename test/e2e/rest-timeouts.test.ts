@@ -7,6 +7,7 @@ import {
   head,
   isLeft,
   led,
+  OK,
   onItsOwn,
   onlyProbed,
   onOneSite,
@@ -18,7 +19,6 @@ const MB = 1_000_000
 const TIMEOUT_MS = 600
 /** Longer: what is answered in time has to be, on a machine that is slow. */
 const RESPONSE_TIMEOUT_MS = 1000
-const OK = `${head('HTTP/1.1 200 OK', 'Content-Length: 2')}ok`
 const POST = ['POST /form HTTP/1.1', 'Host: x', 'Content-Length: 10'] as const
 
 /** How a line ended that nobody ended: after the time that it had, and with these words. */

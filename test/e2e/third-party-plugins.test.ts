@@ -157,6 +157,25 @@ withPlugins(
   },
 )
 
+withPlugins(
+  'the example lets a provider that goes say its last, and takes no commands for it',
+  async (world, plugins) => {
+    plugins.installExample('commands')
+    const { consumer, provider, entry, link } = await unconnectedPair(world)
+    await provider.listen('door', SOCKET)
+    world.ctrl.serve([{ ...entry, type: 'commands', role: 'monitor', interface: 'commands+PING' }])
+    await world.daemon.reaches(link, 'mediating')
+    await consumer.connect('line', TARGET)
+    await consumer.send('line', 'PING\n')
+    await provider.accept('door', 'line')
+    await provider.readExactly('line', 5)
+    const said = await provider.fill('line', 300)
+    await provider.close('line')
+    await consumer.send('line', 'PING\n')
+    assert.equal((await consumer.readToEnd('line')).bytes, said)
+  },
+)
+
 withPlugins('the example follows its provider without planting again', async (world, plugins) => {
   const pair = await withCommands(world, plugins)
   await world.daemon.reaches(pair.link, 'mediating')

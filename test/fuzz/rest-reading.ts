@@ -9,6 +9,7 @@ import { restSessions } from '../../plugins/rest/session.ts'
 import { DEFAULT_LIMITS } from '../../src/model/limits.ts'
 import type { Session } from '../../src/relay/contract.ts'
 import { RestStage, response, shown, wire } from '../support/rest-stage.ts'
+import { withoutBadBlanks } from './bad-blanks.ts'
 import { type Field, type ReadRequest, read, readOne } from './strict-reader.ts'
 
 /** What a session made of an input, request by request. */
@@ -54,29 +55,12 @@ export const serve = (pieces: readonly Buffer[], session = sessions()): Served =
 const isForeign = (request: Buffer): boolean =>
   !METHODS.includes(request.toString('latin1', 0, Math.max(0, request.indexOf(' '))))
 
-/**
- * Blanks around the signs of a chunk's extensions are legal, and bad (RFC 9112 section 7.1.1: BWS). Node refuses them. We take
- * them: no extension is ever forwarded.
- */
-const withoutBadBlanks = (input: Buffer): Buffer =>
-  Buffer.from(
-    input
-      .toString('latin1')
-      .replace(/(?<=\r\n[0-9A-Fa-f]{1,16})[ \t]*;[^\r\n]*(?=\r\n)/g, extensions =>
-        extensions.replace(/("(?:\\.|[^"\\])*")|[ \t]*([;=])[ \t]*/g, '$1$2'),
-      ),
-    'latin1',
-  )
-
-/** Data that looks like such a line has been mended too, so it can be compared only without its blanks. */
-const withoutBlanks = (body: Buffer): string => body.toString('latin1').replaceAll(/[ \t]/g, '')
-
 /** The request at a place as Node reads it, without bad blanks if it stops at them. */
 const reader = async (input: Buffer) => {
   const written = await read(input)
-  const better = withoutBadBlanks(input)
-  const isSame = written.refused === undefined || better.equals(input)
-  const mended = isSame ? written : await read(better)
+  const withoutBlanks = withoutBadBlanks(input)
+  const isSame = written.refused === undefined || withoutBlanks.equals(input)
+  const mended = isSame ? written : await read(withoutBlanks)
   return {
     refused: mended.refused,
     /** How many there are at least, whole or not. */
@@ -194,7 +178,9 @@ export const holdsAgainstNode = async (text: string, session?: Session): Promise
   assert.deepEqual(got.fields.slice(0, 2), IDENTITY, `identity of ${show(broken)}`)
   assert.equal(got.fields.filter(isIdentity).length, 2, `identity of ${show(broken)}`)
   isRewritten({ ...got, body: from.body, trailers: [] }, { ...from, trailers: [] })
-  const [gotBody, fromBody] = [withoutBlanks(got.body), withoutBlanks(from.body)]
-  assert.ok(fromBody.startsWith(gotBody) || gotBody.startsWith(fromBody), 'another body')
+  assert.ok(
+    from.body.subarray(0, got.body.length).equals(got.body) ||
+      got.body.subarray(0, from.body.length).equals(from.body),
+  )
   return { whole, broken, reason }
 }

@@ -45,20 +45,17 @@ export const obstacle = (withLxc = false): string | undefined => {
   return undefined
 }
 
-/** Whether the test may go on. If not it has been skipped, or on a build machine it has failed. */
-export const canRunHere = (t: TestContext, withLxc = CONTAINERS === 'lxc'): boolean => {
-  const reason = obstacle(withLxc)
+/** Whether the test may go on: nothing stands against it. If not it has been skipped, or on a build machine it has failed. */
+export const mayGoOn = (t: TestContext, reason: string | undefined): boolean => {
   if (reason === undefined) return true
   if (process.env['CI'] === 'true') throw new Error(`a build machine must be able to run this: ${reason}`)
   t.skip(reason)
   return false
 }
 
+export const canRunHere = (t: TestContext, withLxc = CONTAINERS === 'lxc'): boolean =>
+  mayGoOn(t, obstacle(withLxc))
+
 /** Whether a test that needs this program may go on; `from` is Debian's package of it. */
-export const hasTool = (t: TestContext, tool: string, from: string): boolean => {
-  if (isInstalled(tool)) return true
-  const reason = `needs ${tool} (Debian: apt-get install ${from})`
-  if (process.env['CI'] === 'true') throw new Error(`a build machine must be able to run this: ${reason}`)
-  t.skip(reason)
-  return false
-}
+export const hasTool = (t: TestContext, tool: string, from: string): boolean =>
+  mayGoOn(t, isInstalled(tool) ? undefined : `needs ${tool} (Debian: apt-get install ${from})`)

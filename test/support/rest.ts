@@ -120,6 +120,9 @@ export const onOneSite = (
 /** Lines, each with its CRLF, and the empty one that ends a head. */
 export const head = (...lines: readonly string[]): string => [...lines, '', ''].join('\r\n')
 
+/** The shortest whole answer. */
+export const OK = `${head('HTTP/1.1 200 OK', 'Content-Length: 2')}ok`
+
 /** A request's head as a provider gets it: the identity follows the first line. */
 export const identified = (line: string, ...fields: readonly string[]): string =>
   head(line, 'X-PV-Client: app', 'X-PV-Role: any', ...fields)

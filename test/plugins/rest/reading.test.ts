@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import * as fc from 'fast-check'
+import { withoutBadBlanks } from '../../fuzz/bad-blanks.ts'
 import { requests } from '../../fuzz/http-messages.ts'
 import { holdsAgainstNode } from '../../fuzz/rest-reading.ts'
 import { read, readOne } from '../../fuzz/strict-reader.ts'
@@ -21,6 +22,18 @@ test('what is forwarded is what Node reads, and a third of all inputs is forward
     { seed: SEED, numRuns: INPUTS, includeErrorInReport: true },
   )
   assert.ok(served > INPUTS / 3, `only ${served} of ${INPUTS} inputs were served`)
+})
+
+test('bad blanks are taken out of chunk extensions, and out of nothing else', () => {
+  const head = 'POST / HTTP/1.1⏎Host: x⏎Transfer-Encoding: chunked⏎⏎'
+  const counted = 'POST / HTTP/1.1⏎Content-Length: 9⏎⏎1 ; a=1⏎'
+  const without = (text: string): string => shown(withoutBadBlanks(wire(text)))
+  assert.equal(
+    without(`${counted}${head}9 ;\ta = "b ; c" ; d⏎1 ; a=1⏎⏎0; z⏎A: 1 ; 2⏎⏎${head}1 ; a⏎`),
+    `${counted}${head}9;a="b ; c";d⏎1 ; a=1⏎⏎0;z⏎A: 1 ; 2⏎⏎${head}1;a⏎`,
+  )
+  for (const odd of [`${head}x ; a⏎`, `${head}1 ⏎x⏎`, `${head}5⏎1 ; a`, '1 ; a⏎'])
+    assert.equal(without(odd), odd)
 })
 
 describe('Node’s own reading, to which sessions are held', () => {
