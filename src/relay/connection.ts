@@ -336,8 +336,7 @@ export class Connection {
 
   /** With one direction over, an idle connection is a leak in the making: nobody may ever end the other, or read its rest. */
   #settleLinger(): void {
-    const oneOver =
-      this.#consumer.takesNothing || (this.#provider !== undefined && this.#provider.takesNothing)
+    const oneOver = this.#consumer.takesNothing || this.#provider?.takesNothing === true
     if (!(oneOver || this.#flow.closing) || this.#linger !== undefined) return
     const { clock } = this.traffic.plane.reactor
     this.#lastMoved = clock.now()
