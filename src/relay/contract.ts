@@ -110,7 +110,7 @@ export interface Commands {
   endWrite(to: Side): void
   /**
    * `now` drops what is queued; `flush` writes it first. `linger` closes the provider at once, writes what is queued for
-   * the consumer, half-closes it, and reads on to nowhere until its end (RFC 9112 section 9.6).
+   * the consumer, half-closes it, and reads on to nowhere until its end (RFC 9112 section 9.6). Nothing more is told but `linger-over`.
    */
   close(how: 'now' | 'flush' | 'linger'): void
   /** One timer per name; setting it again starts it anew, which costs next to nothing. */

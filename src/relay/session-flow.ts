@@ -157,7 +157,7 @@ export class SessionFlow implements Flow {
         SHOWN.from = from
         SHOWN.view = inputView(before, length)
         SHOWN.fds.count = input.fds.length
-        SHOWN.fds.at = Math.max(0, input.fdsAt - before)
+        SHOWN.fds.at = Math.max(0, (input.fdsAt[0] ?? 0) - before)
         host.tell(SHOWN)
       }
       if (host.consumed === before && input.opaque === 0) break
@@ -170,9 +170,14 @@ export class SessionFlow implements Flow {
   #forwardUnseen(from: Side, input: PendingInput, bytes: number): void {
     const host = this.#host
     input.opaque -= bytes
-    const plain = input.fds.length === 0 ? bytes : Math.min(bytes, Math.max(0, input.fdsAt - host.consumed))
-    if (plain > 0) host.forward(from, plain, 0)
-    if (plain < bytes) host.forward(from, bytes - plain, input.fds.length)
+    const end = host.consumed + bytes
+    while (host.consumed < end) {
+      const at = host.consumed
+      // One message for the descriptors of one byte: it goes as far as the next byte that has some.
+      let fds = 0
+      while ((input.fdsAt[fds] ?? end) <= at) fds += 1
+      host.forward(from, Math.min(end, input.fdsAt[fds] ?? end) - at, fds)
+    }
   }
 
   passesEnd(from: Side, fully: boolean): boolean {

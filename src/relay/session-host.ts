@@ -102,6 +102,12 @@ export class SessionHost implements Commands {
     this.#timers.set(HANDSHAKE, this.#connection.traffic.plane.limits.handshakeMs)
   }
 
+  /** Nobody will ever read what is for it, and a session that closes with `flush` must not wait for that. */
+  giveUpProvider(): void {
+    this.#isUnreachable = true
+    this.#providerOutbox.discard()
+  }
+
   /** The first `bytes` bytes of the input buffer are this side's, and may be consumed until `endOffer`. */
   beginOffer(from: Side, bytes: number): void {
     this.#offered = from
@@ -122,6 +128,12 @@ export class SessionHost implements Commands {
   /** Call the session, then do what may not be done in the middle of its call. */
   tell(input: SessionInput): void {
     if (this.#connection.closed) return
+    if (this.#closing === undefined || input.kind === 'linger-over') this.#call(input)
+    if (input.kind !== 'bytes') this.#writes.commit()
+    this.#carryOut()
+  }
+
+  #call(input: SessionInput): void {
     this.#inCall = true
     try {
       this.#session.on(input, this)
@@ -132,8 +144,6 @@ export class SessionHost implements Commands {
     } finally {
       this.#inCall = false
     }
-    if (input.kind !== 'bytes') this.#writes.commit()
-    this.#carryOut()
   }
 
   #carryOut(): void {
@@ -160,11 +170,12 @@ export class SessionHost implements Commands {
 
   #takeFds(from: Side, fds: number): readonly number[] {
     if (fds === 0) return NO_FDS
-    const queued = this.input(from).fds
+    const { fds: queued, fdsAt } = this.input(from)
     if (queued.length < fds) {
       throw new Error(`the session asked for ${fds} descriptors where ${queued.length} are queued`)
     }
     this.#connection.traffic.held.add(-fds)
+    fdsAt.splice(0, fds)
     return queued.splice(0, fds)
   }
 
@@ -258,7 +269,7 @@ export class SessionHost implements Commands {
         return
       case 'linger':
         this.#connection.leaveProvider()
-        // Its descriptor may be somebody else's by now.
+        // The number of its descriptor may be somebody else's by now.
         this.giveUpProvider()
         if (!this.#consumerOutbox.empty) return
         this.#connection.endWrite('consumer')

@@ -9,8 +9,8 @@ export interface PendingInput {
   /** What the session has not consumed: it is shown again, with what comes. */
   stash: Uint8Array
   fds: number[]
-  /** Offset in the stashed bytes of the byte that the first descriptor belongs to. */
-  fdsAt: number
+  /** Offset in the stashed bytes of the byte that each descriptor belongs to. */
+  fdsAt: number[]
   /** How many of the coming bytes the session does not want to see; infinite: all. */
   opaque: number
   paused: boolean
@@ -23,7 +23,7 @@ export interface PendingInput {
 export const newInput = (): PendingInput => ({
   stash: NOTHING,
   fds: [],
-  fdsAt: 0,
+  fdsAt: [],
   opaque: 0,
   paused: false,
   lastMoved: 0,
@@ -40,15 +40,18 @@ export const addDescriptors = (
   at: number,
   held: HeldDescriptors,
 ): void => {
-  if (input.fds.length === 0) input.fdsAt = at
-  input.fds.push(...fds)
+  for (const fd of fds) {
+    input.fds.push(fd)
+    input.fdsAt.push(at)
+  }
   held.add(fds.length)
 }
 
 /** Keep what was not consumed of an offer: the input buffer's bytes from `consumed` to `end`. */
 export const stashRest = (input: PendingInput, consumed: number, end: number): void => {
   input.stash = consumed === end ? NOTHING : inputBytes().slice(consumed, end)
-  input.fdsAt = Math.max(0, input.fdsAt - consumed)
+  for (let i = 0; i < input.fdsAt.length; i += 1)
+    input.fdsAt[i] = Math.max(0, (input.fdsAt[i] ?? 0) - consumed)
 }
 
 /** Close the descriptors that nobody took. */
@@ -56,4 +59,5 @@ export const closeInput = (input: PendingInput, held: HeldDescriptors): void => 
   closeReceived(input.fds, held)
   held.add(-input.fds.length)
   input.fds = []
+  input.fdsAt = []
 }

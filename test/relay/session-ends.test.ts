@@ -289,29 +289,51 @@ for (const seen of [true, false]) {
     ))
 }
 
-test('what a session still says to the provider after a lingering close goes nowhere, and to nobody else', () =>
-  onStage(
-    {},
+test('what a session still says to the provider after a lingering close goes nowhere, and to nobody else', () => {
+  const clock = manualClock()
+  return onStage(
+    { clock },
     (input, out) => {
       if (input.kind === 'bytes') {
         out.drop(input.from, input.view.length, 0)
-        out.setTimer('late', 10)
         out.close('linger')
       }
-      if (input.kind === 'timer') out.send('provider', [Buffer.from('meant for the first')], 0)
+      if (input.kind === 'linger-over') out.send('provider', [Buffer.from('meant for the first')], 0)
     },
     async ({ relay, consumer, told }) => {
       await quiet()
       consumer.send('request')
-      await until('the provider is let go of', () => only(relay).receive() instanceof Object)
-      // It is given the numbers of the descriptors that were closed.
+      await until('the provider is let go of', () => typeof only(relay).receive() !== 'number')
+      // It is given the number of the descriptor that was closed.
       const second = relay.connect()
-      await until('the timer fires', () => told.includes('timer late'))
+      clock.advance(5010)
+      assert.equal(told.includes('linger-over'), true)
       await quiet()
       assert.equal(second.consumer.silent, true)
       assert.equal(second.provider.silent, true)
     },
-  ))
+  )
+})
+
+test('a session that has closed is told of no timer any more', () => {
+  const clock = manualClock()
+  return onStage(
+    { clock },
+    (input, out) => {
+      if (input.kind !== 'bytes') return
+      out.drop(input.from, input.view.length, 0)
+      out.setTimer('late', 10)
+      out.close('linger')
+    },
+    async ({ relay, consumer, told }) => {
+      await quiet()
+      consumer.send('request')
+      await until('the provider is let go of', () => typeof only(relay).receive() !== 'number')
+      clock.advance(5010)
+      assert.deepEqual(told, ['opened', 'dialled', 'linger-over'])
+    },
+  )
+})
 
 test('a session that ignores that its provider is out of reach does not keep a consumer that is gone', () =>
   onStage(

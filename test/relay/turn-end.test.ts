@@ -264,3 +264,61 @@ test('a close that flushes does not wait for a provider that refused within the 
       await until('the connection is over', () => relay.open.size === 0)
     },
   ))
+
+/** Three messages of three bytes that a session leaves alone until the third is there; the last two bring a descriptor each. */
+const heldBack = async (
+  act: (out: Commands, shown: number[], input: SessionInput) => void,
+): Promise<number[]> => {
+  const shown: number[] = []
+  const sent = parcels(2)
+  await withRelay(
+    {
+      session: sessionOf((input, out) => {
+        if (input.kind === 'opened') out.dial('daemon')
+        if (input.kind === 'bytes') act(out, shown, input)
+      }),
+    },
+    async relay => {
+      const { consumer, provider } = relay.connect()
+      consumer.send('one')
+      for (const [at, word] of ['two', 'six'].entries()) {
+        await quiet()
+        consumer.send(word, sent.fds.slice(at, at + 1))
+      }
+      const expected = new Expected()
+      for (const [word, identity] of [
+        ['one', []],
+        ['two', sent.identities.slice(0, 1)],
+        ['six', sent.identities.slice(1)],
+      ] as const)
+        expected.add(Buffer.from(word), identity)
+      const reader = new Reader(provider, expected)
+      await until('all has come', () => {
+        reader.read(100)
+        return reader.length === 9
+      })
+      assert.deepEqual(reader.fds, expected.fds)
+    },
+  )
+  sent.close()
+  return shown
+}
+
+test('a session is told the byte of the first descriptor that is left, however many waited', async () => {
+  let isOn = false
+  const shown = await heldBack((out, seen, input) => {
+    if (input.kind !== 'bytes') return
+    isOn ||= input.view.length === 9
+    if (!isOn) return
+    seen.push(input.fds.at)
+    if (input.fds.at > 0) out.forward('consumer', input.fds.at, 0)
+    else out.forward('consumer', input.view.length > 3 ? 2 : 3, 1)
+  })
+  assert.deepEqual(shown, [3, 0, 1, 0])
+})
+
+test('descriptors that waited with bytes that then pass unseen go with theirs', async () => {
+  await heldBack((out, _seen, input) => {
+    if (input.kind === 'bytes' && input.view.length === 9) out.opaque('consumer', 'until-end')
+  })
+})
