@@ -189,12 +189,6 @@ export class SessionHost implements Commands {
     if (half !== undefined) this.#connection.wrote(half, written)
   }
 
-  /** Nobody will ever read what is for it, and a session that closes with `flush` must not wait for that. */
-  giveUpProvider(): void {
-    this.#isUnreachable = true
-    this.#providerOutbox.discard()
-  }
-
   // Commands: what the session asks for.
 
   forward(from: Side, bytes: number, fds: number): void {

@@ -1,6 +1,7 @@
 /** Peers that want too much, or take nothing: what it costs the daemon is bounded, and the others do not notice. */
 import assert from 'node:assert/strict'
 import { readdirSync } from 'node:fs'
+import { askControl } from '../support/control.ts'
 import { eventually, staysTrue } from '../support/eventually.ts'
 import type { Answer, Entry } from '../support/pv-ctrl.ts'
 import {
@@ -231,6 +232,8 @@ scenario(
       paused.map(({ level, link, reason }) => [level, link, reason]),
       [['warn', link, 'descriptor table is full']],
     )
+    const { body } = await askControl(world.daemon.control, '/metrics')
+    assert.match(body, /^pv_xconnect_link_accept_pauses_total\{.*reason="descriptors"\} [1-9]/m)
 
     // What is open works on, and what there is no room for waits.
     await stillEchoes(consumer, 'good')
