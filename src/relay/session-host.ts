@@ -102,6 +102,12 @@ export class SessionHost implements Commands {
     this.#timers.set(HANDSHAKE, this.#connection.traffic.plane.limits.handshakeMs)
   }
 
+  /** Nobody will ever read what is for it, and a session that closes with `flush` must not wait for that. */
+  giveUpProvider(): void {
+    this.#isUnreachable = true
+    this.#providerOutbox.discard()
+  }
+
   /** The first `bytes` bytes of the input buffer are this side's, and may be consumed until `endOffer`. */
   beginOffer(from: Side, bytes: number): void {
     this.#offered = from
