@@ -183,8 +183,7 @@ export class SessionFlow implements Flow {
   passesEnd(from: Side, fully: boolean): boolean {
     const host = this.#host
     if (host.closing !== undefined) {
-      // The consumer has seen what it was told; the provider's end says nothing about that.
-      if (host.closing === 'linger' && from === 'consumer') this.#connection.close()
+      if (from === 'consumer') host.endLinger()
       return false
     }
     if (host.input(from).opaque === Number.POSITIVE_INFINITY) return true

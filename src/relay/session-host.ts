@@ -249,6 +249,13 @@ export class SessionHost implements Commands {
     this.#closing ??= how
   }
 
+  /** The consumer has said all it will: what is queued for it is all that a lingering close still waits for. */
+  endLinger(): void {
+    if (this.#closing !== 'linger') return
+    this.#closing = 'flush'
+    this.finishClosing()
+  }
+
   /** Do what is left of a close, if one was asked for and its turn has come. */
   finishClosing(): void {
     if (this.#inCall || this.#connection.closed) return

@@ -158,6 +158,31 @@ test('a lingering close lets go of the provider at once, and the consumer reads 
   )
 })
 
+for (const [what, answer] of [
+  ['a small answer', Buffer.from('answer')],
+  ['more than its socket holds', pattern(600_000)],
+] as const) {
+  test(`a consumer that ends while a close lingers gets all that is queued for it: ${what}`, () =>
+    onStage(
+      {},
+      (input, out) => {
+        if (input.kind !== 'bytes') return
+        out.drop(input.from, input.view.length, 0)
+        out.send('consumer', [answer], 0)
+        out.close('linger')
+      },
+      async ({ relay, consumer }) => {
+        await quiet()
+        // In one turn: the provider's bytes begin the close, and the consumer's end is looked at after them.
+        only(relay).send('begin')
+        consumer.endWriting()
+        await quiet()
+        assert.equal((await consumer.toEnd()).equals(answer), true)
+        await over(relay)
+      },
+    ))
+}
+
 test('a lingering close whose consumer never ends is cut, and the session hears of that last', () => {
   const clock = manualClock()
   return onStage(
