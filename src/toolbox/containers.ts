@@ -95,6 +95,11 @@ export const createContainers = ({
   const current = new Map<Pid, Container>()
   /** Numbers that the graph has named ever since their process was found to have ended. */
   const outlived = new Map<Pid, Outlived>()
+  /**
+   * When the processes began that went elsewhere. One that ends loses its root before its end is told, so the next one under
+   * its number may be another.
+   */
+  const moved = new Map<Pid, string>()
 
   const unwatch = (container: Container): void => {
     container.watch?.close()
@@ -155,6 +160,8 @@ export const createContainers = ({
       if (handle.left.errno === 'ESRCH' && !outlived.has(pid)) outlive(pid)
       return handle
     }
+    if (moved.get(pid) !== undefined && moved.get(pid) !== handle.right.started) outlive(pid)
+    moved.delete(pid)
     if (!mayBeMeant(pid, handle.right)) {
       closeProcess(handle.right)
       return E.left(gone(pid))
@@ -193,6 +200,7 @@ export const createContainers = ({
         former.namedSince = true
         if (!pids.has(pid)) outlived.delete(pid)
       }
+      for (const pid of moved.keys()) if (!pids.has(pid)) moved.delete(pid)
       for (const container of [...current.values()]) {
         container.followed = pids.has(container.pid)
         dispose(container)
@@ -209,6 +217,7 @@ export const createContainers = ({
         if (!deep && now - container.heldAt > SETTLED_MS) continue
         if (!hasMoved(container.pid, container.handle)) continue
         container.left = true
+        moved.set(container.pid, container.handle.started)
         unwatch(container)
         current.delete(container.pid)
         dispose(container)

@@ -8,6 +8,7 @@ import type { LinkBuilder } from '../support/builders.ts'
 import { failureOf, leavesNoDescriptors, must } from '../support/descriptors.ts'
 import { needsRoot } from '../support/privileges.ts'
 import { quiet, until } from '../support/relay.ts'
+import { canChoosePids, startUnder } from '../support/reused-pid.ts'
 import { opensTheWayHome, type Sandbox, startProcess, startSandbox } from '../support/sandbox.ts'
 import { clientAt, serverAt } from '../support/sockets.ts'
 import { requestOf, type ToolboxBench, withLinuxToolbox } from '../support/toolboxes.ts'
@@ -155,6 +156,28 @@ elsewhere(
     server.close()
   },
 )
+
+test('a consumer that ended after it had moved leaves its number to nobody', async t => {
+  if (!needsRoot(t) || !canChoosePids(t)) return
+  const sandbox = await startSandbox(MOVES)
+  await withLinuxToolbox({}, async bench => {
+    const { host } = bench
+    const link = bench.link.running(sandbox.pid).at('/tmp/pvx/api.sock')
+    host.follow(new Set([sandbox.pid]))
+    const early = must(await inject(bench, link))
+    writeFileSync(`/proc/${sandbox.pid}/root/tmp/go`, '')
+    await until('it has moved', () => readlinkSync(`/proc/${sandbox.pid}/root`) === '/tmp/root')
+    assert.equal(host.observe([early.id], true).get(early.id), 'target-lost')
+    // As a process that ends: its root is seen to be gone before its end is told.
+    await host.toolboxFor(link.build()).withdraw(early)()
+    await sandbox.kill()
+    const stranger = await startUnder(sandbox.pid)
+    const error = failureOf(await inject(bench, link))
+    assert.deepEqual(error, { _tag: 'PeerGone', peer: 'consumer', pid: sandbox.pid })
+    assert.ok(!existsSync('/tmp/pvx'))
+    await stranger.kill()
+  })
+})
 
 elsewhere(
   'a provider that was named before it had its root is reached there',
