@@ -118,6 +118,10 @@ const readOnce = async (bytes: Uint8Array): Promise<Reading> => {
   for (let turns = 0; !wire.isOver && turns < 100; turns += 1) await turn()
   wire.destroy()
   if (!wire.isOver) throw new Error('Node does not come to an end')
+  // The end of a message that PRI follows is read, and never told: Node takes it for the beginning of HTTP/2.
+  for (const incoming of wire.incoming) {
+    incoming.isComplete ||= incoming.message.complete && incoming.message.readableLength === 0
+  }
   // Where a request has offered an upgrade, Node keeps to itself what is wrong with its body.
   const isStuck = wire.incoming.some(({ isComplete }) => !isComplete)
   return {
