@@ -67,11 +67,6 @@ export const closeRaw = (fd: number): void => {
   ownedCount -= 1
 }
 
-/** Close descriptors that arrived in a message. */
-export const closeAllRaw = (fds: readonly number[]): void => {
-  for (const fd of fds) closeRaw(fd)
-}
-
 // Node raises the soft limit to the hard one before any JavaScript runs, so it is read once and never set.
 const readLimit = (): number => {
   const limits = new NativeBlock(RLIMIT.size)

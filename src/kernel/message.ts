@@ -167,12 +167,6 @@ export const receivePlain = (fd: BorrowedFd, at: number, length: number): number
   return n < 0 ? ioFailure() : n
 }
 
-/** Read without control room and note in `received.controlTruncated` whether descriptors were lost by it. */
-export const receiveDroppingRights = (fd: BorrowedFd, at: number, length: number): number => {
-  setReceive(input.at(at), length, 0)
-  return receiveMessage(fd, 0)
-}
-
 /**
  * Read at most one message to nowhere, with all descriptors it carries. Leaves the input buffer alone, which may hold what
  * somebody is looking at.
@@ -315,12 +309,6 @@ export const sendPartsTo = (fd: BorrowedFd, fds: readonly number[]): number => {
   setWord(data, MSGHDR.control, control === 0 ? NULL : sendControl.address)
   setWord(data, MSGHDR.controlLength, control)
   const n = c.sendmsg(fd, sendHeader.address, MSG_NOSIGNAL | MSG_DONTWAIT)
-  return n < 0 ? ioFailure() : n
-}
-
-/** Write bytes of the input buffer: the cheapest way for what came in plain. */
-export const sendInput = (fd: BorrowedFd, at: number, length: number): number => {
-  const n = c.send(fd, input.at(at), length, MSG_NOSIGNAL | MSG_DONTWAIT)
   return n < 0 ? ioFailure() : n
 }
 

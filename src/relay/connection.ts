@@ -71,7 +71,7 @@ export class Connection {
   /** To be called once, after the constructor: the flow may dial, answer or close at once. */
   start(): void {
     this.#flow.opened()
-    this.#settle()
+    this.settle()
   }
 
   get closed(): boolean {
@@ -124,7 +124,7 @@ export class Connection {
       this.traffic.counters.connectionsRefused += 1
       this.#flow.dialled(result)
     }
-    this.#settle()
+    this.settle()
   }
 
   ready(half: Half, readiness: number): void {
@@ -133,7 +133,7 @@ export class Connection {
     if (this.#has(half) && (readiness & (Readiness.hangUp | Readiness.error)) !== 0) this.#hangUp(half)
     if (this.#has(half) && (readiness & (Readiness.in | Readiness.hangUp | Readiness.error)) !== 0)
       this.#read(half)
-    this.#settle()
+    this.settle()
   }
 
   /** It is open, and this is still one of its sides. */
@@ -205,7 +205,7 @@ export class Connection {
     if (written === 'all' && !half.ending && !this.#flow.closing) return
     if (departs) this.wrote(half, written)
     if (half.outbox.empty && half.outputOpen) this.#flow.drained(half.side)
-    this.#settle()
+    this.settle()
   }
 
   #flush(half: Half): void {
@@ -226,7 +226,7 @@ export class Connection {
       for (const half of [this.#consumer, this.#provider]) {
         if (half !== undefined && this.#has(half)) this.#flush(half)
       }
-      this.#settle()
+      this.settle()
     }, RETRY_MS)
   }
 
@@ -290,8 +290,11 @@ export class Connection {
     else this.#endsProvider = true
   }
 
-  /** Bring watches, half-closes and the end of it all in line with the state. Idempotent. */
-  #settle(): void {
+  /**
+   * Bring watches, half-closes and the end of it all in line with the state. Idempotent; a flow that acted outside of `read`
+   * calls it too.
+   */
+  settle(): void {
     if (this.#closed) return
     this.#flow.settling()
     if (this.#closed) return
@@ -348,16 +351,11 @@ export class Connection {
     this.#linger = clock.setTimeout(check, this.traffic.lingerMs)
   }
 
-  /** To be called by a flow that acted outside of `read`, so that watches follow. */
-  settle(): void {
-    this.#settle()
-  }
-
   /** The link was withdrawn: what is in progress may end by itself. */
   withdraw(): void {
     if (this.#closed) return
     this.#flow.withdrawn()
-    this.#settle()
+    this.settle()
   }
 
   /** Let go of the provider at once and for good; the consumer is not touched. */

@@ -17,12 +17,10 @@ import {
   copyParts,
   forgetAside,
   INPUT_BYTES,
-  MOST_ASIDE_BYTES,
   OUTPUT_BYTES,
   partBytes,
   putAside,
   sendAside,
-  sendInput,
   sendPartsTo,
 } from '../kernel/message.ts'
 import { growSendBuffer } from '../kernel/socket.ts'
@@ -218,27 +216,11 @@ export class StreamOutbox implements Outbox {
     return written
   }
 
-  /** Write plain bytes of the input buffer: one send where nothing waits. */
+  /** Write plain bytes of the input buffer's beginning. */
   writeInput(length: number): Written {
-    if (length <= MOST_ASIDE_BYTES) {
-      beginParts()
-      addInput(0, length)
-      return this.writeParts(NO_FDS)
-    }
-    if (this.#asideBytes > 0 && this.depart() === 'gone') return 'gone'
-    if (this.#fd !== undefined && this.empty) {
-      const n = sendInput(this.#fd, 0, length)
-      if (n === length) return 'all'
-      if (n < 0 && n !== Io.again && n !== Io.busy) return 'gone'
-      beginParts()
-      addInput(0, length)
-      this.#queueParts(Math.max(0, n), NO_FDS)
-      return n === Io.busy ? 'busy' : 'blocked'
-    }
     beginParts()
     addInput(0, length)
-    this.#queueParts(0, NO_FDS)
-    return 'blocked'
+    return this.writeParts(NO_FDS)
   }
 
   /** Splice is possible: nothing that was copied waits in front. */
