@@ -13,14 +13,7 @@
  * One timer is enough, because only one thing is waited for at a time: `#await…` says what.
  */
 import type { ProtocolLimits } from '../../src/model/limits.ts'
-import type {
-  ByteView,
-  Commands,
-  Session,
-  SessionFactory,
-  SessionInput,
-  TimerName,
-} from '../../src/relay/contract.ts'
+import type { ByteView, Commands, Session, SessionInput, TimerName } from '../../src/relay/contract.ts'
 import { excerptOf } from './excerpt.ts'
 import { FIGURES } from './figures.ts'
 import { HTTP2_ANSWER } from './http2.ts'
@@ -364,7 +357,7 @@ class RestSession implements Session {
 }
 
 /** One per accepted connection; what does not change from one to the next is made here, once per link. */
-export const restSessions = (identity: Identity, limits: ProtocolLimits): SessionFactory => {
+export const restSessions = (identity: Identity, limits: ProtocolLimits): (() => Session) => {
   const fields = [identityFields(identity)]
   return () => new RestSession(fields, identity.consumer, limits)
 }

@@ -30,7 +30,19 @@ export const joined = (a: TeardownReport, b: TeardownReport): TeardownReport => 
 
 export const createLease = (host: ToolboxHost): Lease => {
   const planted = new Map<MediationId, { readonly box: Toolbox; readonly mediation: Mediation }>()
+  /** What else is out: each is given back once, by the plugin or at the end. */
+  const out = new Set<() => void>()
   let over = false
+
+  const lent = (giveBack: () => void): (() => void) => {
+    const once = (): void => {
+      if (out.delete(once)) giveBack()
+    }
+    out.add(once)
+    // Nobody would ever give it back.
+    if (over) once()
+    return once
+  }
 
   const withdraw = (box: Toolbox, mediation: Mediation): Promise<TeardownReport> => {
     planted.delete(mediation.id)
@@ -65,6 +77,18 @@ export const createLease = (host: ToolboxHost): Lease => {
         retargetSocket: (mediation, provider) => () =>
           planting(link, box, box.retargetSocket(mediation, provider)),
         withdraw: mediation => () => withdraw(box, mediation),
+        connect: request => {
+          const connection = box.connect(request)
+          return { close: lent(() => connection.close()) }
+        },
+        lookInto: (provider, look) => box.lookInto(provider, look),
+        userOfRole: provider => box.userOfRole(provider),
+        shared: (name, make) => {
+          const { value, release } = box.shared(name, make)
+          return { value, release: lent(release) }
+        },
+        repeat: (everyMs, body) => lent(box.repeat(everyMs, body)),
+        count: (mediation, figure, by) => box.count(mediation, figure, by),
       }
     },
     planted: id => planted.get(id)?.mediation,
@@ -74,6 +98,7 @@ export const createLease = (host: ToolboxHost): Lease => {
       for (const { box, mediation } of [...planted.values()]) {
         report = joined(report, await withdraw(box, mediation))
       }
+      for (const giveBack of [...out]) giveBack()
       return report
     },
   }

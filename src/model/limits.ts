@@ -98,6 +98,35 @@ export interface ProtocolLimits {
   readonly restBacklogMs: number
   /** An exchange that is running when its link is withdrawn. */
   readonly restGraceMs: number
+
+  // Of a `dbus` link's connections.
+  readonly dbusConnections: number
+  /** From a client's connection to its BEGIN. */
+  readonly dbusHandshakeMs: number
+  /** Connections to one provider's socket, over all links, that are not past BEGIN; more wait in line. */
+  readonly dbusHandshakes: number
+  /** Before BEGIN: of one line, and of lines in all. */
+  readonly dbusLineBytes: number
+  readonly dbusLines: number
+  /** Of a message's header: its fields, without what is fixed. The specification's own bound is 64 MiB. */
+  readonly dbusFieldBytes: number
+  /** Calls of one connection, each way, that wait for their reply: filtered links only. */
+  readonly dbusCalls: number
+  /** Connections of the bus that a filtered client has heard from, and may ask about. */
+  readonly dbusSeen: number
+  /** A connection waits so long for a bus that is not there. */
+  readonly dbusConnectMs: number
+  /** Descriptors that wait so long for the rest of their message end its connection. */
+  readonly dbusDescriptorsMs: number
+  /** What a client that is gone has sent may take so long to be delivered. */
+  readonly dbusCloseMs: number
+
+  // Of a provider's bus policy.
+  readonly dbusPolicyFileBytes: number
+  readonly dbusPolicyFiles: number
+  readonly dbusPolicyRules: number
+  /** Files are looked at again this often while connections exist. */
+  readonly dbusPolicyLookMs: number
 }
 
 const KIB = 1024
@@ -161,4 +190,21 @@ export const DEFAULT_LIMITS: Limits = {
   restConnectMs: 2000,
   restBacklogMs: 5000,
   restGraceMs: 10_000,
+
+  dbusConnections: 256,
+  dbusHandshakeMs: 30_000,
+  dbusHandshakes: 16,
+  dbusLineBytes: 16 * KIB,
+  dbusLines: 64,
+  dbusFieldBytes: MIB,
+  dbusCalls: 4096,
+  dbusSeen: 1024,
+  dbusConnectMs: 10_000,
+  dbusDescriptorsMs: 150_000,
+  dbusCloseMs: 5000,
+
+  dbusPolicyFileBytes: MIB,
+  dbusPolicyFiles: 512,
+  dbusPolicyRules: 20_000,
+  dbusPolicyLookMs: 5000,
 }

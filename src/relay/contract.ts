@@ -10,7 +10,7 @@ export type ByteView = Uint8Array
 /** Descriptors that arrived with the bytes of an input; the session moves counts of them, never numbers. */
 export interface FdTokens {
   readonly count: number
-  /** Offset in the view of the byte that the first of them belongs to. */
+  /** Offset in the view of the byte that the first of them belongs to. Of `queued` ones, which belong to no byte, it says nothing. */
   readonly at: number
 }
 
@@ -21,16 +21,20 @@ export interface PeerCredentials {
   readonly gid: number
 }
 
-/** As whom the provider is dialled: the daemon itself, or a user as the host numbers it. */
-export type DialIdentity =
-  | 'daemon'
-  | {
-      readonly uid: number
-      readonly gid: number
-      readonly groups: readonly number[]
-    }
+/**
+ * As whom the provider is dialled: the daemon itself, the process that the consumer connected with, or the user that the link's
+ * role stands for in the provider. It is worked out with each try, because providers come and go.
+ */
+export type DialIdentity = 'daemon' | 'peer' | 'role'
 
-export type DialError = 'timeout' | 'refused' | 'kind-mismatch'
+/** Whom the provider sees (SO_PEERCRED, unix(7)), as its own user namespace numbers them. */
+export interface DialledAs {
+  readonly uid: number
+  readonly gid: number
+}
+
+/** `identity`: the provider was there, but nobody could be made of the identity that was asked for. */
+export type DialError = 'timeout' | 'refused' | 'kind-mismatch' | 'identity'
 
 export type TimerName = string
 
@@ -76,7 +80,8 @@ export type SessionInput =
     }
   /** `fully`: gone; else a half-close, and it still reads. */
   | { readonly kind: 'ended'; readonly from: Side; readonly fully: boolean }
-  | { readonly kind: 'dialled'; readonly failed?: DialError }
+  /** `as`: unless it was dialled as the daemon. */
+  | { readonly kind: 'dialled'; readonly failed?: DialError; readonly as?: DialledAs }
   /** What was queued for that side has been written. */
   | { readonly kind: 'drained'; readonly to: Side }
   /**
@@ -85,6 +90,8 @@ export type SessionInput =
    */
   | { readonly kind: 'broken'; readonly to: Side }
   | { readonly kind: 'timer'; readonly name: TimerName }
+  /** Somebody asked for it (`SessionHandle.wake`): what the session shares with others has changed. */
+  | { readonly kind: 'woken' }
   /**
    * The link was withdrawn. What is in progress may go on for `SocketRequest.graceMs`, or, where the daemon ends, for as long
    * as it drains. Without time nobody is told.
@@ -132,5 +139,11 @@ export interface Session {
   on(input: SessionInput, out: Commands): void
 }
 
+/** What others may do with a session from outside: all that crosses from one connection to another. */
+export interface SessionHandle {
+  /** It is told `woken` soon, once for all that ask until then; nothing once it is closed. */
+  wake(): void
+}
+
 /** Called once per accepted connection. */
-export type SessionFactory = () => Session
+export type SessionFactory = (handle: SessionHandle) => Session

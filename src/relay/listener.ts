@@ -105,7 +105,7 @@ export class Listener implements ReadyHandler {
 
   readonly #flowFor = (connection: Connection): StreamFlow | PacketFlow | SessionFlow => {
     const { session, kind } = this.#traffic
-    if (session !== undefined) return new SessionFlow(connection, session())
+    if (session !== undefined) return new SessionFlow(connection, session)
     return kind === 'stream' ? new StreamFlow(connection) : new PacketFlow(connection)
   }
 

@@ -11,7 +11,7 @@ import type { BorrowedFd } from '../kernel/fd.ts'
 import { INPUT_BYTES, inputBytes, inputView, received } from '../kernel/message.ts'
 import { peerCredentials } from '../kernel/socket.ts'
 import type { Connection } from './connection.ts'
-import type { ByteView, DialError, Session, Side } from './contract.ts'
+import type { ByteView, DialError, SessionFactory, Side } from './contract.ts'
 import { countBytes } from './counters.ts'
 import { roomForRights } from './descriptor-reserve.ts'
 import type { Flow } from './flow.ts'
@@ -37,7 +37,7 @@ export class SessionFlow implements Flow {
   /** Sides that broke, of which the session has not been told. */
   readonly #broken: Side[] = []
 
-  constructor(connection: Connection, session: Session) {
+  constructor(connection: Connection, session: SessionFactory) {
     this.#connection = connection
     this.#host = new SessionHost(connection, session)
   }

@@ -18,6 +18,8 @@ import type {
   Figure,
   Histogram,
   Session,
+  SessionFactory,
+  SessionHandle,
   SessionInput,
   Side,
   TimerName,
@@ -35,10 +37,11 @@ const LINGER_CLOSE_MS = 5000
 /** The relay's own timers among the session's; no session can name them. */
 const LINGER: TimerName = '\0linger'
 const HANDSHAKE: TimerName = '\0handshake'
+const WAKING: TimerName = '\0waking'
 
 export type Closing = 'now' | 'flush' | 'linger'
 
-export class SessionHost implements Commands {
+export class SessionHost implements Commands, SessionHandle {
   readonly #connection: Connection
   readonly #session: Session
   // Fields of their own: an object with the sides as keys costs a look-up by name with every step.
@@ -61,9 +64,9 @@ export class SessionHost implements Commands {
   #closing: Closing | undefined
   #inCall = false
 
-  constructor(connection: Connection, session: Session) {
+  constructor(connection: Connection, session: SessionFactory) {
     this.#connection = connection
-    this.#session = session
+    this.#session = session(this)
     const { traffic } = connection
     this.#timers = new SessionTimers(
       traffic.plane.reactor.clock,
@@ -299,6 +302,10 @@ export class SessionHost implements Commands {
         this.tell({ kind: 'linger-over' })
         this.#connection.close()
         return
+      case WAKING:
+        this.tell({ kind: 'woken' })
+        this.#connection.settle()
+        return
       default:
         this.tell({ kind: 'timer', name })
         this.#connection.settle()
@@ -307,6 +314,12 @@ export class SessionHost implements Commands {
 
   clearTimer(name: TimerName): void {
     this.#timers.clear(name)
+  }
+
+  /** Not at once: whoever wakes it may be in the middle of a call itself, or be this session. */
+  wake(): void {
+    if (this.#connection.closed || this.#closing !== undefined || this.#timers.has(WAKING)) return
+    this.#timers.set(WAKING, 0)
   }
 
   count(counter: CommonCounter | Figure, by = 1): void {

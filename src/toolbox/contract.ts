@@ -2,13 +2,13 @@
  * What a plugin is handed to do its work: it never sees a namespace, a native call or a descriptor number.
  * One contract for two implementations: the Linux one, and a simulated one for tests and replay.
  */
-import type { InjectError } from '../model/errors.ts'
+import type { InjectError, SyscallError } from '../model/errors.ts'
 import type { Pid } from '../model/identity.ts'
 import type { ProtocolLimits } from '../model/limits.ts'
 import type { Link } from '../model/link.ts'
 import type { Mediation, MediationId, TeardownReport } from '../model/mediation.ts'
-import type { Task, TaskEither } from '../model/task.ts'
-import type { SessionFactory } from '../relay/contract.ts'
+import type { Either, Task, TaskEither } from '../model/task.ts'
+import type { Figure, SessionFactory } from '../relay/contract.ts'
 
 /** Socket types that connect (unix(7)); both carry descriptors. */
 export type SocketKind = 'stream' | 'seqpacket'
@@ -27,14 +27,20 @@ export interface SocketRequest {
   readonly kind: SocketKind | 'detected'
   readonly target: string
   readonly provider: ProviderAddress
-  /** `none` promises that the protocol carries no descriptors: bytes may go by the cheapest way, rights are dropped. */
-  readonly descriptors: 'exact' | 'none'
+  /**
+   * `exact`: they pass at their byte. `queued`, for sessions: each side's are a queue beside its bytes, as its protocol counts them
+   * by message; they may come earlier than the bytes they were sent with, never later. `none` promises that the protocol
+   * carries none: bytes may go by the cheapest way, rights are dropped.
+   */
+  readonly descriptors: 'exact' | 'queued' | 'none'
   /** Absent: bytes and descriptors pass as they are. */
   readonly session?: SessionFactory
   /** How its provider is waited for, where the protocol's clients expect something else than those of a plain socket. */
   readonly dialing?: Dialing
   /** For how long the sessions of a withdrawn link may finish what they are at. Absent: they are cut at once. */
   readonly graceMs?: number
+  /** Where the protocol has a bound of its own below `--max-connections-per-link`: what is beyond is accepted and closed. */
+  readonly mostConnections?: number
 }
 
 /** How a connection waits for its provider. */
@@ -45,6 +51,55 @@ export interface Dialing {
   readonly retryMaxMs: number
   /** For one that is there, but whose backlog is full; it is tried again every 10 ms. */
   readonly backlogMs: number
+  /**
+   * The first byte that the provider gets is a NUL with the credentials of whom it is dialled as (SCM_CREDENTIALS, unix(7)), as
+   * a D-Bus server expects it (D-Bus specification, "Authentication Protocol").
+   */
+  readonly credentialsByte?: boolean
+}
+
+/** A file or folder that a provider lets nobody read, or that is none, or too long. */
+export type FileProblem = 'absent' | 'not a file' | 'too long' | 'too many' | 'unreadable'
+
+/** Files of a provider, as they are now. Paths are absolute and resolved inside its root, symlinks too; nothing blocks. */
+export interface ProviderFiles {
+  /** A regular file's bytes. */
+  read(path: string, mostBytes: number): Either<FileProblem, Uint8Array>
+  /** Names in a folder, sorted by their bytes. */
+  list(path: string, mostNames: number): Either<FileProblem, readonly string[]>
+  /** Differs whenever what is at the path may differ: another file, another length, another time of change. `''`: nothing is there. */
+  stamp(path: string): string
+}
+
+/** The user that a role stands for, as the provider's user namespace numbers them. */
+export interface RoleUser {
+  readonly uid: number
+  readonly gid: number
+  /** The user's groups, the primary one too. */
+  readonly groups: readonly number[]
+  /** What said so: the graph's `uid`, a role in digits, a line of the provider's passwd, or nothing. */
+  readonly source: 'uid' | 'numeric role' | 'passwd' | 'nobody'
+}
+
+/** A connection to the provider of a link that is the daemon's own: its session has no consumer to hear from. */
+export interface OwnConnection {
+  /** At once; what was not sent is dropped. Idempotent. */
+  close(): void
+}
+
+export interface ConnectRequest {
+  readonly provider: ProviderAddress
+  readonly descriptors: 'queued' | 'none'
+  /** Of both sides it hears the provider only. When it closes, its connection is over; whoever wants another asks for one. */
+  readonly session: SessionFactory
+  readonly dialing?: Dialing
+}
+
+/** What several links of a type have in common, as long as any of them has it. */
+export interface Shared<T> {
+  readonly value: T
+  /** With the last one it is closed. Idempotent. */
+  release(): void
 }
 
 /** The logger of one link: constant message, facts as keys. What is said over and over is held back and counted. */
@@ -69,6 +124,21 @@ export interface Toolbox {
   retargetSocket(mediation: Mediation, provider: ProviderAddress): TaskEither<InjectError, Mediation>
   /** Stop accepting, cut the connections, remove what was planted if it is still ours. */
   withdraw(mediation: Mediation): Task<TeardownReport>
+
+  // What follows belongs to the link, and ends with it at the latest.
+
+  /** A connection of the daemon's own to the provider. It is dialled when its session asks, as any. */
+  connect(request: ConnectRequest): OwnConnection
+  /** Look at a provider's files; what is read must be used within the call. ESRCH: it is not running. */
+  lookInto<A>(provider: Pid | null, look: (files: ProviderFiles) => A): Either<SyscallError, A>
+  /** Whom the link's role, or its `uid`, stands for in the provider. ESRCH: it is not running. */
+  userOfRole(provider: Pid | null): Either<SyscallError, RoleUser>
+  /** The value under this name, made by whoever asks for it first: one for all links of the plugin. */
+  shared<T extends { close(): void }>(name: string, make: () => T): Shared<T>
+  /** Call `body` every so often, until the returned function is called. */
+  repeat(everyMs: number, body: () => void): () => void
+  /** Count something that belongs to no single connection of a mediation. A gauge is moved by the difference. */
+  count(mediation: Mediation, figure: Figure, by?: number): void
 }
 
 /** Why a mediation needs its link machine's attention. */

@@ -3,7 +3,7 @@ import { E, type TE } from '../fp.ts'
 import { refuseRights } from '../kernel/socket.ts'
 import { PipePool } from '../kernel/splice.ts'
 import { isAbstract } from '../model/address.ts'
-import type { InjectError } from '../model/errors.ts'
+import { type InjectError, syscallError } from '../model/errors.ts'
 import type { Pid } from '../model/identity.ts'
 import type { Limits } from '../model/limits.ts'
 import { keyOf, type Link } from '../model/link.ts'
@@ -36,7 +36,9 @@ import { plantSocket } from './plant-socket.ts'
 import { kindIsStale, type PlantedKind, plantedKindFor } from './planted-kind.ts'
 import { ProviderDialer } from './provider.ts'
 import { createProviderSockets } from './provider-socket.ts'
+import { repeat } from './repeat.ts'
 import { scribeFor } from './scribe.ts'
+import { createSharedValues } from './shared.ts'
 
 /** Empty splice pipes that are kept for the next large read; each costs two descriptors. */
 const IDLE_PIPES = 16
@@ -109,6 +111,7 @@ export const createLinuxToolbox = ({
   })
   const sockets = createProviderSockets({ containers, at })
   const farewells = createFarewells(reactor.clock)
+  const shared = createSharedValues()
   const leftovers = createLeftovers({ journal, directories, containers, log })
 
   const mediationOf = (live: Live): Mediation => ({
@@ -340,6 +343,13 @@ export const createLinuxToolbox = ({
       injectSocket: (request, kept) => task(() => inject(link, linkLog, request, kept)),
       retargetSocket: (mediation, provider) => task(() => retarget(link, linkLog, mediation, provider)),
       withdraw: mediation => () => withdraw(mediation),
+      connect: () => ({ close: () => undefined }),
+      lookInto: provider => E.left(syscallError('pidfd_open', 'ENOSYS', `provider process ${provider}`)),
+      userOfRole: provider => E.left(syscallError('pidfd_open', 'ENOSYS', `provider process ${provider}`)),
+      shared: (name, make) => shared.of(link.type, name, make),
+      repeat: (everyMs, body) => repeat(reactor.clock, everyMs, body),
+      count: (mediation, figure, by = 1) =>
+        alive.get(mediation.id)?.traffic.counters.counted.count(figure, by),
     }
   }
 

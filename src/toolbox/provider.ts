@@ -103,8 +103,8 @@ export class ProviderDialer implements Dialer {
   dial(identity: DialIdentity, kind: SocketKind, done: (result: OwnedFd | DialError) => void): CancelDial {
     if (identity !== 'daemon') {
       // Dialling as ourselves instead would give the provider an identity that nobody assigned.
-      this.#log.error({ uid: identity.uid }, 'dialling as another user is not supported by this version')
-      done('refused')
+      this.#log.error({ identity }, 'dialling as somebody else is not supported by this version')
+      done('identity')
       return () => undefined
     }
     const { clock, dialing } = this.#options

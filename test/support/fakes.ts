@@ -24,6 +24,8 @@ import type {
   Toolbox,
   ToolboxHost,
 } from '../../src/toolbox/contract.ts'
+import { repeat } from '../../src/toolbox/repeat.ts'
+import { createSharedValues } from '../../src/toolbox/shared.ts'
 
 /** Everything that only waits for promises is done when this resolves: an immediate runs after all of them. */
 export const settled = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
@@ -138,6 +140,8 @@ export const fakeWorld = (log: LinkLog = fakeLog()): FakeWorld => {
   const failures = new Map<LinkKey, InjectError[]>()
   const gates = new Map<LinkKey, Promise<void>>()
   const lost = new Set<MediationId>()
+  const shared = createSharedValues()
+  const clock = new SimulatedClock()
   let listener: (why: Attention) => void = () => undefined
   let ids = 0
 
@@ -189,6 +193,12 @@ export const fakeWorld = (log: LinkLog = fakeLog()): FakeWorld => {
       }
       return { connectionsClosed: 0, leftBehind: [] }
     },
+    connect: () => ({ close: () => undefined }),
+    lookInto: provider => E.left(syscallError('pidfd_open', 'ESRCH', `process ${provider}`)),
+    userOfRole: provider => E.left(syscallError('pidfd_open', 'ESRCH', `process ${provider}`)),
+    shared: (name, make) => shared.of(link.type, name, make),
+    repeat: (everyMs, body) => repeat(clock, everyMs, body),
+    count: () => undefined,
   })
 
   const world: FakeWorld = {

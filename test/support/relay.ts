@@ -323,7 +323,7 @@ export const startRelay = (options: RelayOptions = {}): TestRelay => {
     maxConnections: options.maxConnections ?? 1024,
   }
   const flowFor = (connection: Connection): Flow => {
-    if (options.session !== undefined) return new SessionFlow(connection, options.session())
+    if (options.session !== undefined) return new SessionFlow(connection, options.session)
     return kind === 'stream' ? new StreamFlow(connection) : new PacketFlow(connection)
   }
   return {
