@@ -44,10 +44,14 @@ export interface Dialer {
 }
 
 /**
- * What becomes of descriptors. `exact`: they pass, at their byte. `none`: the kernel lets nobody send any. `dropped`: it
- * cannot, so they are taken and closed.
+ * What becomes of descriptors. `exact`: they pass, at their byte. `queued`: they wait beside the bytes for the session to move
+ * them. `none`: the kernel lets nobody send any. `dropped`: it cannot, so they are taken and closed.
  */
-export type Descriptors = 'exact' | 'none' | 'dropped'
+export type Descriptors = 'exact' | 'queued' | 'none' | 'dropped'
+
+/** They are the session's, or the other side's: not to be closed where they come in. */
+export const keepsDescriptors = (descriptors: Descriptors): boolean =>
+  descriptors === 'exact' || descriptors === 'queued'
 
 /** What the connections of one link have in common. */
 export interface LinkTraffic {
@@ -61,4 +65,6 @@ export interface LinkTraffic {
   readonly log: LinkLog
   readonly lingerMs: number
   readonly maxConnections: number
+  /** A bound of the protocol's own: who comes beyond it is accepted and closed, and need not wait to learn it. */
+  readonly closesBeyond: number | undefined
 }

@@ -17,8 +17,10 @@ import type { DataPlane, Descriptors, LinkTraffic } from '../relay/ports.ts'
 import { type Container, createContainers, peerError } from './containers.ts'
 import type {
   Attention,
+  ConnectRequest,
   LinkLog,
   Loss,
+  OwnConnection,
   ProviderAddress,
   SocketKind,
   SocketRequest,
@@ -30,6 +32,7 @@ import { createFarewells } from './farewell.ts'
 import type { Journal } from './journal.ts'
 import { createLeftovers } from './leftovers.ts'
 import type { AtMoment } from './moments.ts'
+import { createOwnConnections } from './own-connections.ts'
 import type { Plant } from './plant.ts'
 import { abstractPlace } from './plant-abstract.ts'
 import { plantSocket } from './plant-socket.ts'
@@ -111,6 +114,7 @@ export const createLinuxToolbox = ({
   })
   const sockets = createProviderSockets({ containers, at })
   const farewells = createFarewells(reactor.clock)
+  const own = createOwnConnections(plane, limits.lingerMs)
   const shared = createSharedValues()
   const leftovers = createLeftovers({ journal, directories, containers, log })
 
@@ -122,7 +126,7 @@ export const createLinuxToolbox = ({
 
   /** Sockets that are accepted from a listener are as it is. */
   const descriptorsFor = (request: SocketRequest, plant: Plant): Descriptors => {
-    if (request.descriptors === 'exact') return 'exact'
+    if (request.descriptors !== 'none') return request.descriptors
     return refuseRights(plant.listener.borrowed) ? 'none' : 'dropped'
   }
 
@@ -140,10 +144,10 @@ export const createLinuxToolbox = ({
   }
 
   const newDialer = (
-    id: MediationId,
-    request: SocketRequest,
+    request: Pick<SocketRequest, 'provider' | 'dialing' | 'descriptors'>,
     counters: LinkCounters,
     log: LinkLog,
+    onKindMismatch: () => void,
   ): ProviderDialer =>
     new ProviderDialer(request.provider, {
       sockets,
@@ -157,14 +161,26 @@ export const createLinuxToolbox = ({
       },
       counters,
       refusesRights: request.descriptors === 'none',
-      onKindMismatch: () => {
-        const live = alive.get(id)
-        // A type that the link itself fixed is what it wants, whatever the provider is.
-        if (live === undefined || live.kindMismatch || live.request.kind !== 'detected') return
-        live.kindMismatch = true
-        tell({ _tag: 'TargetChanged', id })
-      },
+      onKindMismatch,
     })
+
+  const kindMismatched = (id: MediationId): void => {
+    const live = alive.get(id)
+    // A type that the link itself fixed is what it wants, whatever the provider is.
+    if (live === undefined || live.kindMismatch || live.request.kind !== 'detected') return
+    live.kindMismatch = true
+    tell({ _tag: 'TargetChanged', id })
+  }
+
+  const connect = (request: ConnectRequest, log: LinkLog): OwnConnection => {
+    const counters = createCounters(log)
+    return own.open(
+      request,
+      counters,
+      log,
+      newDialer(request, counters, log, () => undefined),
+    )
+  }
 
   const start = (
     link: Link,
@@ -177,7 +193,7 @@ export const createLinuxToolbox = ({
   ): Live => {
     const id = kept?.id ?? (`m${nextId++}` as MediationId)
     const counters = kept?.traffic.counters ?? createCounters(log)
-    const dialer = kept?.dialer ?? newDialer(id, request, counters, log)
+    const dialer = kept?.dialer ?? newDialer(request, counters, log, () => kindMismatched(id))
     const traffic: LinkTraffic = {
       plane,
       kind,
@@ -189,6 +205,7 @@ export const createLinuxToolbox = ({
       log,
       lingerMs: limits.lingerMs,
       maxConnections: limits.connectionsPerLink,
+      closesBeyond: request.mostConnections,
     }
     const connections = kept?.connections ?? new Set<Connection>()
     const live: Live = {
@@ -343,7 +360,7 @@ export const createLinuxToolbox = ({
       injectSocket: (request, kept) => task(() => inject(link, linkLog, request, kept)),
       retargetSocket: (mediation, provider) => task(() => retarget(link, linkLog, mediation, provider)),
       withdraw: mediation => () => withdraw(mediation),
-      connect: () => ({ close: () => undefined }),
+      connect: request => connect(request, linkLog),
       lookInto: provider => E.left(syscallError('pidfd_open', 'ENOSYS', `provider process ${provider}`)),
       userOfRole: provider => E.left(syscallError('pidfd_open', 'ENOSYS', `provider process ${provider}`)),
       shared: (name, make) => shared.of(link.type, name, make),
@@ -384,6 +401,7 @@ export const createLinuxToolbox = ({
       }
       alive.clear()
       farewells.close()
+      own.close()
       leftovers.close()
       containers.close()
       plane.pipes.close()

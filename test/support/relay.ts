@@ -26,7 +26,7 @@ import { DEFAULT_LIMITS, type Limits } from '../../src/model/limits.ts'
 import type { Reactor } from '../../src/reactor/contract.ts'
 import { createReactor } from '../../src/reactor/reactor.ts'
 import { Connection } from '../../src/relay/connection.ts'
-import type { DialError, DialIdentity, Session } from '../../src/relay/contract.ts'
+import type { DialError, DialIdentity, SessionFactory } from '../../src/relay/contract.ts'
 import { createCounters } from '../../src/relay/counters.ts'
 import { HeldDescriptors, sharesOf } from '../../src/relay/descriptor-reserve.ts'
 import type { Flow } from '../../src/relay/flow.ts'
@@ -259,9 +259,10 @@ export const pairOf = (kind: SocketKind): readonly [OwnedFd, Wire] => {
 export interface RelayOptions {
   readonly kind?: SocketKind
   readonly descriptors?: Descriptors
-  readonly session?: () => Session
+  readonly session?: SessionFactory
   readonly lingerMs?: number
   readonly maxConnections?: number
+  readonly closesBeyond?: number
   readonly totalConnections?: number
   readonly limits?: Partial<Limits>
   /** The provider answers only when the test says so. */
@@ -321,6 +322,7 @@ export const startRelay = (options: RelayOptions = {}): TestRelay => {
     log,
     lingerMs: options.lingerMs ?? 60_000,
     maxConnections: options.maxConnections ?? 1024,
+    closesBeyond: options.closesBeyond,
   }
   const flowFor = (connection: Connection): Flow => {
     if (options.session !== undefined) return new SessionFlow(connection, options.session)
