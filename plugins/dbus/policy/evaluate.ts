@@ -18,17 +18,23 @@ import {
   type SendRule,
 } from './rules.ts'
 
-/** The rules that concern one role, in the order in which they count. */
+/** Rules that concern one role, in the order in which they count; the order of its groups among each other is left open. */
+export interface Ranked<R> {
+  readonly forAll: readonly R[]
+  /** Of each group of the role's that has any. */
+  readonly ofGroups: readonly (readonly R[])[]
+  /** Of the user, then those without a console, then the mandatory ones. */
+  readonly last: readonly R[]
+}
+
 export interface RolePolicy {
-  readonly connect: readonly ConnectRule[]
-  readonly own: readonly OwnRule[]
-  readonly send: readonly SendRule[]
-  readonly receive: readonly ReceiveRule[]
+  readonly connect: Ranked<ConnectRule>
+  readonly own: Ranked<OwnRule>
+  readonly send: Ranked<SendRule>
+  readonly receive: Ranked<ReceiveRule>
 }
 
 export type PolicyUser = Pick<RoleUser, 'uid' | 'groups'>
-
-const ORDER: readonly Audience['kind'][] = ['default', 'group', 'user', 'console', 'mandatory']
 
 const concerns = (audience: Audience, user: PolicyUser): boolean => {
   switch (audience.kind) {
@@ -47,42 +53,66 @@ const concerns = (audience: Audience, user: PolicyUser): boolean => {
   }
 }
 
-const isFor =
+const isOf =
   <K extends Rule['kind']>(kind: K) =>
   (rule: Rule): rule is Extract<Rule, { readonly kind: K }> =>
     rule.kind === kind
 
-export const policyFor = (placed: readonly PlacedRule[], user: PolicyUser): RolePolicy => {
-  const rules = ORDER.flatMap(kind =>
-    placed.filter(({ audience }) => audience.kind === kind && concerns(audience, user)),
-  )
-  const forAll = rules.filter(({ audience }) => audience.kind === 'default' || audience.kind === 'mandatory')
-  const own = rules.map(({ rule }) => rule)
+const gidOf = ({ audience }: PlacedRule): number | undefined =>
+  audience.kind === 'group' ? audience.gid : undefined
+
+const ranked = <K extends Rule['kind']>(
+  kind: K,
+  placedFor: (audience: Audience['kind']) => readonly PlacedRule[],
+): Ranked<Extract<Rule, { readonly kind: K }>> => {
+  const rulesOf = (placed: readonly PlacedRule[]) => placed.map(({ rule }) => rule).filter(isOf(kind))
+  const plain = (audience: Audience['kind']) => rulesOf(placedFor(audience))
+  const inGroups = placedFor('group')
+  const gids = [...new Set(inGroups.map(gidOf))]
   return {
-    connect: forAll.map(({ rule }) => rule).filter(isFor('connect')),
-    own: own.filter(isFor('own')),
-    send: own.filter(isFor('send')),
-    receive: own.filter(isFor('receive')),
+    forAll: plain('default'),
+    ofGroups: gids
+      .map(gid => rulesOf(inGroups.filter(placed => gidOf(placed) === gid)))
+      .filter(rules => rules.length > 0),
+    last: [...plain('user'), ...plain('console'), ...plain('mandatory')],
+  }
+}
+
+export const policyFor = (placed: readonly PlacedRule[], user: PolicyUser): RolePolicy => {
+  const own = placed.filter(({ audience }) => concerns(audience, user))
+  const placedFor = (kind: Audience['kind']): readonly PlacedRule[] =>
+    own.filter(({ audience }) => audience.kind === kind)
+  // Whether somebody may connect is looked up before anything of theirs is.
+  const forAll = (kind: Audience['kind']): readonly PlacedRule[] =>
+    kind === 'default' || kind === 'mandatory' ? placedFor(kind) : []
+  return {
+    connect: ranked('connect', forAll),
+    own: ranked('own', placedFor),
+    send: ranked('send', placedFor),
+    receive: ranked('receive', placedFor),
   }
 }
 
 /** Who is at the other end of a message. */
 export type Party =
   | { readonly kind: 'bus' }
-  /** A connection whose names are known. */
-  | { readonly kind: 'connection'; readonly names: ReadonlySet<string> }
-  /** A broadcast goes to connections that nobody can name beforehand. */
-  | { readonly kind: 'anyone' }
+  /** A connection that has these names; `complete`: and no others. Who gets a broadcast has any name, perhaps. */
+  | { readonly kind: 'connection'; readonly names: ReadonlySet<string>; readonly complete: boolean }
 
 export type Headers = Pick<
   MessageHead,
-  'type' | 'path' | 'interface' | 'member' | 'errorName' | 'destination' | 'sender' | 'unixFds'
+  | 'type'
+  | 'path'
+  | 'interface'
+  | 'member'
+  | 'errorName'
+  | 'destination'
+  | 'sender'
+  | 'unixFds'
+  | 'replySerial'
 > & {
-  /**
-   * What the message answers: an expected call, none, or one that only the bus knows about. `undefined`: it is no answer, because
-   * it has no reply serial; the type does not matter.
-   */
-  readonly answers: 'expected' | 'unexpected' | 'unknown' | undefined
+  /** Of one that answers a call, whatever its type: whether somebody waits for it. Absent: only the bus knows. */
+  readonly expected?: boolean
 }
 
 /** Whether a rule matches, where that is known. */
@@ -107,21 +137,20 @@ const fieldsMatch = (rule: SendRule | ReceiveRule, message: Headers): boolean =>
   return message.unixFds >= rule.minFds && message.unixFds <= rule.maxFds
 }
 
-const replyMatches = (rule: SendRule | ReceiveRule, { answers }: Headers): Match => {
-  if (answers === undefined) return 'yes'
+const replyMatches = (rule: SendRule | ReceiveRule, { replySerial, expected }: Headers): Match => {
+  if (replySerial === undefined) return 'yes'
   const onlyExpected = rule.effect === 'allow' && rule.requestedReply && !rule.eavesdrop
   const onlyUnexpected = rule.effect === 'deny' && !rule.requestedReply
   if (!onlyExpected && !onlyUnexpected) return 'yes'
-  if (answers === 'unknown') return 'perhaps'
-  return (answers === 'expected') === onlyExpected ? 'yes' : 'no'
+  if (expected === undefined) return 'perhaps'
+  return expected === onlyExpected ? 'yes' : 'no'
 }
 
 /** Whether the party has that name; of the bus counts what the message itself says. */
 const isNamed = (party: Party, said: string | undefined, fits: (name: string) => boolean): Match => {
-  if (party.kind === 'anyone') return 'perhaps'
   if (party.kind === 'bus') return said !== undefined && fits(said) ? 'yes' : 'no'
   for (const name of party.names) if (fits(name)) return 'yes'
-  return 'no'
+  return party.complete ? 'no' : 'perhaps'
 }
 
 const isBroadcast = ({ type, destination }: Headers): boolean =>
@@ -147,46 +176,65 @@ const receiveMatches = (rule: ReceiveRule, message: Headers, sender: Party): Mat
   )
 }
 
-const ownMatches = (rule: OwnRule, name: string): boolean => {
-  if (rule.name === undefined) return true
-  return rule.prefix ? isWithin(name, rule.name) : name === rule.name
+const certainly = (matches: boolean): Match => (matches ? 'yes' : 'no')
+
+const ownMatches = (rule: OwnRule, name: string): Match => {
+  if (rule.name === undefined) return 'yes'
+  return certainly(rule.prefix ? isWithin(name, rule.name) : name === rule.name)
 }
 
-const connectMatches = ({ who }: ConnectRule, { uid, groups }: PolicyUser): boolean => {
+const connectMatches = ({ who }: ConnectRule, { uid, groups }: PolicyUser): Match => {
   switch (who.kind) {
     case 'anybody':
-      return true
+      return 'yes'
     case 'user':
-      return who.uid === uid
+      return certainly(who.uid === uid)
     case 'group':
-      return groups.includes(who.gid)
+      return certainly(groups.includes(who.gid))
     case 'nobody':
-      return false
+      return 'no'
   }
 }
 
-/** What decides, and all that had a say before it. */
+/** What decides. */
 export interface Decision<R> {
   readonly allowed: boolean
   /** `undefined`: no rule matched. */
   readonly by: R | undefined
 }
 
-/** From the last rule back to the first: the first of them that has a say decides. */
-const decide = <R extends Rule>(
-  rules: readonly R[],
-  otherwise: boolean,
-  match: (rule: R) => Match,
-): Decision<R> => {
+/** The last rule that has a say. */
+const lastOf = <R extends Rule>(rules: readonly R[], match: (rule: R) => Match): R | undefined => {
   for (let at = rules.length - 1; at >= 0; at -= 1) {
     const rule = rules[at]
     if (rule === undefined) continue
     const found = match(rule)
-    if (found === 'yes' || (found === 'perhaps' && rule.effect === 'allow')) {
-      return { allowed: rule.effect === 'allow', by: rule }
-    }
+    if (found === 'yes' || (found === 'perhaps' && rule.effect === 'allow')) return rule
   }
-  return { allowed: otherwise, by: undefined }
+  return undefined
+}
+
+/** Buses differ in which group they ask last (dbus-daemon(1): "in undefined order"), so any of them may allow. */
+const ofGroups = <R extends Rule>(
+  groups: readonly (readonly R[])[],
+  match: (rule: R) => Match,
+): R | undefined => {
+  let found: R | undefined
+  for (const rules of groups) {
+    const rule = lastOf(rules, match)
+    if (rule?.effect === 'allow') return rule
+    found ??= rule
+  }
+  return found
+}
+
+const decide = <R extends Rule>(
+  rules: Ranked<R>,
+  otherwise: boolean,
+  match: (rule: R) => Match,
+): Decision<R> => {
+  const by = lastOf(rules.last, match) ?? ofGroups(rules.ofGroups, match) ?? lastOf(rules.forAll, match)
+  return { allowed: by === undefined ? otherwise : by.effect === 'allow', by }
 }
 
 export const maySend = ({ send }: RolePolicy, message: Headers, receiver: Party): Decision<SendRule> =>
@@ -196,20 +244,23 @@ export const mayReceive = ({ receive }: RolePolicy, message: Headers, sender: Pa
   decide(receive, false, rule => receiveMatches(rule, message, sender))
 
 export const mayOwn = ({ own }: RolePolicy, name: string): Decision<OwnRule> =>
-  decide(own, false, rule => (ownMatches(rule, name) ? 'yes' : 'no'))
+  decide(own, false, rule => ownMatches(rule, name))
 
 /** Without a rule the bus admits its own user only; that is its decision. */
 export const mayConnect = ({ connect }: RolePolicy, user: PolicyUser): Decision<ConnectRule> =>
-  decide(connect, true, rule => (connectMatches(rule, user) ? 'yes' : 'no'))
+  decide(connect, true, rule => connectMatches(rule, user))
 
-/** All rules that match, or may, in the order in which they count: the last one that is not skipped decides. */
+/** Rules that match, or may, in the order in which they count. */
+const chain = <R>({ forAll, ofGroups: groups, last }: Ranked<R>, match: (rule: R) => Match): readonly R[] =>
+  [...forAll, ...groups.flat(), ...last].filter(rule => match(rule) !== 'no')
+
+/** All that has a say, for people. What is decided is for the functions above. */
 export const chainOf = {
-  send: (policy: RolePolicy, message: Headers, receiver: Party): readonly SendRule[] =>
-    policy.send.filter(rule => sendMatches(rule, message, receiver) !== 'no'),
-  receive: (policy: RolePolicy, message: Headers, sender: Party): readonly ReceiveRule[] =>
-    policy.receive.filter(rule => receiveMatches(rule, message, sender) !== 'no'),
-  own: (policy: RolePolicy, name: string): readonly OwnRule[] =>
-    policy.own.filter(rule => ownMatches(rule, name)),
-  connect: (policy: RolePolicy, user: PolicyUser): readonly ConnectRule[] =>
-    policy.connect.filter(rule => connectMatches(rule, user)),
+  send: ({ send }: RolePolicy, message: Headers, receiver: Party): readonly SendRule[] =>
+    chain(send, rule => sendMatches(rule, message, receiver)),
+  receive: ({ receive }: RolePolicy, message: Headers, sender: Party): readonly ReceiveRule[] =>
+    chain(receive, rule => receiveMatches(rule, message, sender)),
+  own: ({ own }: RolePolicy, name: string): readonly OwnRule[] => chain(own, rule => ownMatches(rule, name)),
+  connect: ({ connect }: RolePolicy, user: PolicyUser): readonly ConnectRule[] =>
+    chain(connect, rule => connectMatches(rule, user)),
 }
