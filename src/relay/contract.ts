@@ -124,9 +124,9 @@ export interface Commands {
   setTimer(name: TimerName, ms: number): void
   /**
    * As `setTimer`, but counted from the last time that something moved from that side to the other one, where that is later:
-   * bytes came, unseen ones too, or of those that wait for the other side, it read some.
+   * bytes came, unseen ones too, or of those that wait for the other side, it read some. `either`: in whichever direction.
    */
-  setIdleTimer(name: TimerName, from: Side, ms: number): void
+  setIdleTimer(name: TimerName, from: Side | 'either', ms: number): void
   clearTimer(name: TimerName): void
   count(counter: CommonCounter | Figure, by?: number): void
   /** Remember this moment. One per connection. */
