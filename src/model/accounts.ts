@@ -1,107 +1,97 @@
 /**
- * The accounts of a root: the text of its passwd(5) and group(5) -> who a name or a number stands for. Pure.
- * Nobody asks a name service: what is not in the two files is not known. A malformed line counts for nothing, and so does one
- * that begins with `+` or `-`, which once meant such a service.
+ * The user that a role stands for, by a provider's `/etc/passwd` and `/etc/group` (passwd(5), group(5)).
+ * Pure: it is handed the files' texts, which a container wrote and which may hold anything. A line that is not of the
+ * form is no line; nothing in here can fail.
  */
+import { isUid } from './identity.ts'
 
-/** One line of passwd. */
+export interface Account {
+  readonly uid: number
+  readonly gid: number
+  /** Of a user with a line in passwd: all groups, the primary one first. Else none but `gid`. */
+  readonly groups: readonly number[]
+  /** Those of `groups` that come with the user: none where no line of passwd says what the user is in. */
+  readonly supplementary: readonly number[]
+  /** What said so: the graph's `uid`, a role in digits, a line of passwd, or nothing. */
+  readonly source: 'uid' | 'numeric role' | 'passwd' | 'nobody'
+}
+
+export interface AccountFiles {
+  readonly passwd: string
+  readonly group: string
+}
+
+/** What the kernel shows for ids that mean nothing (`/proc/sys/kernel/overflowuid`), and what `nobody` is almost everywhere. */
+export const NOBODY = 65_534
+
 interface User {
   readonly name: string
   readonly uid: number
   readonly gid: number
 }
 
-/** One line of group. */
-interface Group {
-  readonly name: string
-  readonly gid: number
-  readonly members: readonly string[]
-}
+const DIGITS = /^[0-9]{1,10}$/
 
-export interface Accounts {
-  readonly users: readonly User[]
-  readonly groups: readonly Group[]
-}
-
-/** Whom a role stands for, in the numbers of the files. */
-export interface AccountUser {
-  readonly uid: number
-  readonly gid: number
-  /** The primary one too. */
-  readonly groups: readonly number[]
-  readonly source: 'uid' | 'numeric role' | 'passwd' | 'nobody'
-}
-
-/** The largest id there is; the one above it means "none" to setresuid(2). */
-const LARGEST_ID = 4_294_967_294
-
-/** Who has no account. */
-export const NOBODY = 65_534
-
+/** A user's or a group's id, in decimal; `undefined` for anything else. */
 const idOf = (text: string | undefined): number | undefined => {
-  if (text === undefined || !/^\d{1,10}$/.test(text)) return undefined
+  if (text === undefined || !DIGITS.test(text)) return undefined
   const id = Number(text)
-  return id <= LARGEST_ID ? id : undefined
+  return isUid(id) ? id : undefined
 }
 
-const TEXT = new TextDecoder()
-
-/** The fields of each line that may be one. */
-const linesOf = (bytes: Uint8Array): readonly (readonly string[])[] =>
-  TEXT.decode(bytes)
-    .split('\n')
-    .filter(line => line !== '' && !line.startsWith('+') && !line.startsWith('-') && !line.startsWith('#'))
-    .map(line => line.split(':'))
-
-const userFrom = ([name, , uidText, gidText]: readonly string[]): readonly User[] => {
-  const uid = idOf(uidText)
-  const gid = idOf(gidText)
-  return name === undefined || name === '' || uid === undefined || gid === undefined
-    ? []
-    : [{ name, uid, gid }]
+/** Lines that name somebody. Those of NIS (`+`, `-`) refer to what we do not ask, and `#` names nobody. */
+function* linesOf(text: string): Generator<readonly string[]> {
+  for (let at = 0; at < text.length; ) {
+    const newline = text.indexOf('\n', at)
+    const end = newline < 0 ? text.length : newline
+    const first = text[at] ?? ''
+    if (end > at && !'+-#:'.includes(first)) yield text.slice(at, end).split(':')
+    at = end + 1
+  }
 }
 
-const groupFrom = ([name, , gidText, members = '']: readonly string[]): readonly Group[] => {
-  const gid = idOf(gidText)
-  if (name === undefined || name === '' || gid === undefined) return []
-  return [{ name, gid, members: members.split(',').filter(member => member !== '') }]
+/** The first user that fits. */
+const userWho = (passwd: string, fits: (user: User) => boolean): User | undefined => {
+  for (const [name = '', , uid, gid] of linesOf(passwd)) {
+    const user = { uid: idOf(uid), gid: idOf(gid) }
+    if (user.uid === undefined || user.gid === undefined) continue
+    const found = { name, uid: user.uid, gid: user.gid }
+    if (fits(found)) return found
+  }
+  return undefined
 }
 
-const NOTHING = new Uint8Array(0)
+/** The primary group, and those whose line lists the user. */
+const groupsOf = (group: string, { name, gid }: User): readonly number[] => {
+  const groups = new Set([gid])
+  for (const [, , id, members] of linesOf(group)) {
+    const listed = idOf(id)
+    if (listed !== undefined && members?.split(',').includes(name) === true) groups.add(listed)
+  }
+  return [...groups]
+}
 
-/** What the two files say; one that is not there says nothing. */
-export const accountsOf = (passwd: Uint8Array = NOTHING, group: Uint8Array = NOTHING): Accounts => ({
-  users: linesOf(passwd).flatMap(userFrom),
-  groups: linesOf(group).flatMap(groupFrom),
-})
-
-/** The first line with that name counts, as for getpwnam(3). */
-export const uidNamed = ({ users }: Accounts, name: string): number | undefined =>
-  users.find(user => user.name === name)?.uid
-
-export const gidNamed = ({ groups }: Accounts, name: string): number | undefined =>
-  groups.find(group => group.name === name)?.gid
-
-const userWith = (
-  { users, groups }: Accounts,
-  found: User | undefined,
+const accountOf = (
   uid: number,
-  source: AccountUser['source'],
-): AccountUser => {
-  const user = found ?? users.find(each => each.uid === uid)
-  if (user === undefined) return { uid, gid: NOBODY, groups: [NOBODY], source }
-  const further = groups.filter(({ members }) => members.includes(user.name)).map(({ gid }) => gid)
-  return { uid, gid: user.gid, groups: [...new Set([user.gid, ...further])], source }
+  user: User | undefined,
+  group: string,
+  source: Account['source'],
+): Account => {
+  if (user === undefined) return { uid, gid: NOBODY, groups: [NOBODY], supplementary: [], source }
+  const groups = groupsOf(group, user)
+  return { uid, gid: user.gid, groups, supplementary: groups, source }
 }
 
-/** Whom a link's `uid` and role stand for: the number where there is one, else the name, else nobody. */
-export const userOf = (accounts: Accounts, role: string, uid: number | null): AccountUser => {
-  if (uid !== null) return userWith(accounts, undefined, uid, 'uid')
-  const numeric = idOf(role)
-  if (numeric !== undefined) return userWith(accounts, undefined, numeric, 'numeric role')
-  const name = role === '' ? 'any' : role
-  const user = accounts.users.find(each => each.name === name)
-  return user === undefined
-    ? userWith(accounts, undefined, NOBODY, 'nobody')
-    : userWith(accounts, user, user.uid, 'passwd')
+/**
+ * Whom a link's role stands for: its `uid`, where the graph gives one; a role that is a number; the first user of that name;
+ * and nobody where there is none. A number has the groups of the first user with that uid.
+ */
+export const accountOfRole = (role: string, uid: number | null, files: AccountFiles): Account => {
+  const numeric = uid ?? idOf(role)
+  if (numeric !== undefined) {
+    const user = userWho(files.passwd, ({ uid }) => uid === numeric)
+    return accountOf(numeric, user, files.group, uid === null ? 'numeric role' : 'uid')
+  }
+  const user = userWho(files.passwd, ({ name }) => name === role)
+  return accountOf(user?.uid ?? NOBODY, user, files.group, user === undefined ? 'nobody' : 'passwd')
 }

@@ -1,84 +1,96 @@
-/** What the accounts of a root say about names and roles. */
+/** Whom a role stands for, by texts that a container wrote. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { accountsOf, gidNamed, uidNamed, userOf } from '../../src/model/accounts.ts'
+import { accountOfRole, NOBODY } from '../../src/model/accounts.ts'
 
-const PASSWD = Buffer.from(`root:x:0:0:root:/root:/bin/sh
-+nis
--gone:x:7:7::/:
-# a comment
-short:x:8
-letters:x:abc:1::/:
-huge:x:4294967295:1::/:
-any:x:900:901::/:/bin/false
-web:x:1000:1000::/:
-again:x:1000:7::/:
-web:x:2000:2000::/:
-`)
+const PASSWD = `root:x:0:0:root:/root:/bin/sh
+daemon:x:1:1::/:/bin/false
++nis:x:77:77::/:
+-minus:x:78:78::/:
+#off:x:79:79::/:
+broken line
+short:x
+letters:x:1a:5::/:
+huge:x:4294967295:5::/:
+camera:x:1001:44:Camera,,,:/home/camera:/bin/sh
+twin:x:1001:99::/:
+camera:x:2002:55::/:
+7:x:3003:33::/:`
 
-const GROUP = Buffer.from(`root:x:0:
-audio:x:29:web,again
-video:x:44:other,web
-empty:x:50
-bad:x:-1:web
-web:x:1000:web
-`)
+const GROUP = `root:x:0:
+video:x:44:other
+audio:x:29:camera,other
++:x:30:camera
+dial:x:20:other,camera
+again:x:29:camera
+bad:x:-1:camera
+nobody-in:x:31`
 
-const ACCOUNTS = accountsOf(PASSWD, GROUP)
+const of = (role: string, uid: number | null = null, files = { passwd: PASSWD, group: GROUP }) =>
+  accountOfRole(role, uid, files)
 
-describe('the accounts of a root', () => {
-  test('malformed lines, and those of name services, count for nothing', () => {
-    assert.deepEqual(
-      ACCOUNTS.users.map(({ name }) => name),
-      ['root', 'any', 'web', 'again', 'web'],
-    )
-    assert.deepEqual(
-      ACCOUNTS.groups.map(({ name }) => name),
-      ['root', 'audio', 'video', 'empty', 'web'],
-    )
+const nobody = (uid: number, source: string) => ({
+  uid,
+  gid: NOBODY,
+  groups: [NOBODY],
+  supplementary: [],
+  source,
+})
+
+describe('the user of a role', () => {
+  test('is the first one of that name, with its groups', () => {
+    const groups = [44, 29, 20]
+    assert.deepEqual(of('camera'), { uid: 1001, gid: 44, groups, supplementary: groups, source: 'passwd' })
   })
 
-  test('of two lines with a name the first one counts', () => {
-    assert.equal(uidNamed(ACCOUNTS, 'web'), 1000)
-    assert.equal(gidNamed(ACCOUNTS, 'audio'), 29)
-    assert.equal(uidNamed(ACCOUNTS, 'nis'), undefined)
+  test('is the number that a role is, with the groups of the first user who has it', () => {
+    const { uid, gid, groups, source } = of('1001')
+    assert.deepEqual([uid, gid, groups, source], [1001, 44, [44, 29, 20], 'numeric role'])
   })
 
-  test('a role that is a name has the ids and groups of its line', () => {
-    assert.deepEqual(userOf(ACCOUNTS, 'web', null), {
-      uid: 1000,
-      gid: 1000,
-      groups: [1000, 29, 44],
-      source: 'passwd',
+  test('is the number even if somebody is called so', () => {
+    assert.deepEqual(of('7'), nobody(7, 'numeric role'))
+    assert.deepEqual(of('007'), nobody(7, 'numeric role'))
+  })
+
+  test('is what the graph says before all else', () => {
+    assert.deepEqual(of('camera', 5), nobody(5, 'uid'))
+    assert.equal(of('camera', 0).gid, 0)
+  })
+
+  for (const role of [
+    'any',
+    '',
+    'missing',
+    '+nis',
+    '-minus',
+    '#off',
+    'broken line',
+    'short',
+    'letters',
+    'huge',
+  ]) {
+    test(`is nobody for ${JSON.stringify(role)}`, () => {
+      assert.deepEqual(of(role), nobody(NOBODY, 'nobody'))
     })
-  })
+  }
 
-  test('a role without a name is "any"', () => {
-    assert.deepEqual(userOf(ACCOUNTS, '', null), { uid: 900, gid: 901, groups: [901], source: 'passwd' })
-  })
-
-  test('a role in digits is that uid, with the groups of its first line', () => {
-    assert.deepEqual(userOf(ACCOUNTS, '1000', null), {
-      uid: 1000,
-      gid: 1000,
-      groups: [1000, 29, 44],
-      source: 'numeric role',
+  for (const role of ['4294967295', '99999999999', '-1', '1.0', '0x10', ' 1', '١'])
+    test(`is no number for ${JSON.stringify(role)}`, () => {
+      assert.deepEqual(of(role), nobody(NOBODY, 'nobody'))
     })
+
+  test('is found in files without a last newline, with carriage returns, or with nothing', () => {
+    const passwd = 'a:x:5:6::/:\r\nb:x:7:8'
+    assert.equal(of('a', null, { passwd, group: '' }).uid, 5)
+    assert.equal(of('b', null, { passwd, group: '' }).gid, 8)
+    assert.equal(of('a', null, { passwd: '', group: '' }).uid, NOBODY)
   })
 
-  test('a uid counts before the role', () => {
-    assert.deepEqual(userOf(ACCOUNTS, 'web', 0), { uid: 0, gid: 0, groups: [0], source: 'uid' })
-  })
-
-  test('who has no line is nobody, or has no groups', () => {
-    const nobody = { uid: 65534, gid: 65534, groups: [65534] }
-    assert.deepEqual(userOf(ACCOUNTS, 'missing', null), { ...nobody, source: 'nobody' })
-    assert.deepEqual(userOf(ACCOUNTS, '4294967295', null), { ...nobody, source: 'nobody' })
-    assert.deepEqual(userOf(ACCOUNTS, '31337', null), { ...nobody, uid: 31337, source: 'numeric role' })
-  })
-
-  test('bytes that are no text spoil no other line', () => {
-    const odd = Buffer.concat([Buffer.from([0xff, 0xfe, 0x0a]), PASSWD])
-    assert.equal(uidNamed(accountsOf(odd), 'root'), 0)
+  test('is found quickly at the end of a megabyte of anything', () => {
+    const passwd = `${'a:b:c\n'.repeat(170_000)}last:x:9:9::/:`
+    const began = performance.now()
+    assert.equal(of('last', null, { passwd, group: 'x:x:1:y\n'.repeat(130_000) }).uid, 9)
+    assert.ok(performance.now() - began < 10_000)
   })
 })
