@@ -4,7 +4,7 @@
  * system bus is closed, because it runs on rules that nobody here knows; any other bus is left alone.
  */
 import { E } from '../../../src/fp.ts'
-import { accountsOf, gidNamed, uidNamed } from '../../../src/model/accounts.ts'
+import { idsByName } from '../../../src/model/accounts.ts'
 import type { ProviderFiles } from '../../../src/toolbox/contract.ts'
 import { isSystemBus } from './addresses.ts'
 import { type PolicyUser, policyFor, type RolePolicy } from './evaluate.ts'
@@ -126,12 +126,15 @@ export class ProviderPolicy {
   }
 }
 
-/** What names of users and groups stand for there. */
+const TEXT = new TextDecoder()
+
+/** What names of users and groups stand for there. A file that cannot be read knows nobody. */
 export const namesIn = (files: ProviderFiles, limits: Pick<GatherLimits, 'dbusPolicyFileBytes'>): Names => {
-  const bytesOf = (path: string): Uint8Array | undefined => {
+  const idsIn = (path: string): ReadonlyMap<string, number> => {
     const bytes = files.read(path, limits.dbusPolicyFileBytes)
-    return E.isRight(bytes) ? bytes.right : undefined
+    return idsByName(E.isRight(bytes) ? TEXT.decode(bytes.right) : '')
   }
-  const accounts = accountsOf(bytesOf(PASSWD), bytesOf(GROUP))
-  return { uidOf: name => uidNamed(accounts, name), gidOf: name => gidNamed(accounts, name) }
+  const users = idsIn(PASSWD)
+  const groups = idsIn(GROUP)
+  return { uidOf: name => users.get(name), gidOf: name => groups.get(name) }
 }

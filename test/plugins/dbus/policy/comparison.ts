@@ -13,7 +13,7 @@ import {
   type RolePolicy,
 } from '../../../../plugins/dbus/policy/evaluate.ts'
 import { E } from '../../../../src/fp.ts'
-import { accountsOf, gidNamed, uidNamed } from '../../../../src/model/accounts.ts'
+import { idsByName } from '../../../../src/model/accounts.ts'
 import type { Random } from '../../../support/random.ts'
 import { BUS, message, NAMES, type PartyMessage, policies, USERS } from './policies.ts'
 import { configOf, type Outcome, outcomeOf } from './real-bus.ts'
@@ -21,10 +21,11 @@ import { configOf, type Outcome, outcomeOf } from './real-bus.ts'
 const MESSAGES = 24
 
 const policiesOf = (text: string): readonly RolePolicy[] => {
-  const accounts = accountsOf(readFileSync('/etc/passwd'), readFileSync('/etc/group'))
+  const users = idsByName(readFileSync('/etc/passwd', 'utf8'))
+  const groups = idsByName(readFileSync('/etc/group', 'utf8'))
   const names = {
-    uidOf: (name: string) => uidNamed(accounts, name),
-    gidOf: (name: string) => gidNamed(accounts, name),
+    uidOf: (name: string) => users.get(name),
+    gidOf: (name: string) => groups.get(name),
   }
   const items = readConfigFile(Buffer.from(configOf('/somewhere', text)), 'bus.conf', names)
   assert.ok(E.isRight(items), E.isLeft(items) ? items.left : '')
