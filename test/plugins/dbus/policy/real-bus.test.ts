@@ -4,6 +4,8 @@ import { describe, type TestContext, test } from 'node:test'
 import { randomOf } from '../../../support/random.ts'
 import { hasTool, mayGoOn } from '../../../support/requirements.ts'
 import { compareOne } from './comparison.ts'
+import { CONFIGURATIONS } from './configurations.ts'
+import { startsWith } from './real-bus.ts'
 
 const SEEDS = 40
 
@@ -13,6 +15,17 @@ const canRun = (t: TestContext): boolean =>
   hasTool(t, 'dbus-daemon', 'dbus')
 
 describe('policies on a real bus', () => {
+  test('dbus-daemon starts with exactly those files that are taken here', async t => {
+    if (!canRun(t)) return
+    const different: string[] = []
+    for (const { name, text, isTaken, daemon } of CONFIGURATIONS) {
+      const starts = await startsWith(text)
+      if (starts !== (daemon?.isTaken ?? isTaken))
+        different.push(`${name}: it ${starts ? 'starts' : 'does not start'}`)
+    }
+    assert.deepEqual(different, [])
+  })
+
   test('every verdict of ours is the one of dbus-daemon', async t => {
     if (!canRun(t)) return
     let compared = 0

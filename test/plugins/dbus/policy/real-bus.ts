@@ -2,7 +2,7 @@
  * What a real dbus-daemon makes of a configuration: whether it starts with it, and what becomes of messages. Its clients are in
  * `test/support/peers/bus-parties.py`.
  */
-import { spawn, spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -90,10 +90,10 @@ export const outcomeOf = (policies: string, messages: readonly PartyMessage[]): 
     })
   })
 
-/** Whether dbus-daemon starts with the file at that path. */
-export const isTaken = (config: string): Promise<boolean> =>
-  withBus(config, started => Promise.resolve(started))
-
-/** As Debian names it; empty where there is none. */
-export const busVersion = (): string =>
-  spawnSync(DAEMON, ['--version']).stdout?.toString().split('\n', 1)[0] ?? ''
+/** Whether dbus-daemon starts with a file of this text, where `@LISTEN@` stands for an address. */
+export const startsWith = (text: string): Promise<boolean> =>
+  inFolder(folder => {
+    const config = join(folder, 'bus.conf')
+    writeFileSync(config, text.replaceAll('@LISTEN@', `unix:path=${join(folder, 'socket')}`))
+    return withBus(config, started => Promise.resolve(started))
+  })
