@@ -102,6 +102,11 @@ export class BusCalls {
     }
   }
 
+  /** There will be no reply: it has not been asked. */
+  recall({ kind, text }: Awaited): void {
+    if (kind === 'request-name') this.#ownNames.requested(text, 0)
+  }
+
   #hello(head: MessageHead): Verdict {
     if (this.#greeted) return DENY.busMethod
     // Nothing else has gone to the bus: what is waited for is a Hello that the bus has refused.

@@ -112,6 +112,13 @@ class Filter implements TrackingJudge {
     return from === 'consumer' ? this.#judgeOutgoing(head, body) : this.#judgeIncoming(head, body)
   }
 
+  recall({ serial }: MessageHead): void {
+    const awaited = this.#expected.get(serial)
+    if (awaited === undefined) return
+    this.#expected.delete(serial)
+    this.#bus.recall(awaited)
+  }
+
   // From the client.
 
   #wantedOfCall(head: MessageHead): number {
