@@ -17,7 +17,8 @@ export const HANDSHAKE: TimerName = 'handshake'
 
 export interface HandshakeOptions {
   readonly limits: ProtocolLimits
-  readonly gate: HandshakeGate
+  /** Of the provider as it is when it is asked for. */
+  readonly gate: () => HandshakeGate
   readonly handle: SessionHandle
   /** May this user connect? Asked before the bus is. */
   readonly admits: (as: DialledAs) => boolean
@@ -25,7 +26,7 @@ export interface HandshakeOptions {
 
 export class Handshake {
   readonly #limits: ProtocolLimits
-  readonly #gate: HandshakeGate
+  readonly #gate: () => HandshakeGate
   readonly #handle: SessionHandle
   readonly #admits: (as: DialledAs) => boolean
   readonly #server = new SaslServer()
@@ -154,7 +155,7 @@ export class Handshake {
 
   #reachBus(out: Commands): void {
     if (this.#pass !== undefined) return
-    this.#pass = this.#gate.enter(this.#handle)
+    this.#pass = this.#gate().enter(this.#handle)
     if (this.#pass.state === 'in line') out.count(FIGURES.handshakesQueued)
     this.#dialIfAdmitted(out)
   }
