@@ -4,7 +4,8 @@
  */
 import type { TrackingJudge } from '../../plugins/dbus/contract.ts'
 import { HandshakeGate } from '../../plugins/dbus/handshake-gate.ts'
-import { type ConnectionPolicy, dbusSessions } from '../../plugins/dbus/session.ts'
+import type { ConnectionPolicy } from '../../plugins/dbus/policy/policy.ts'
+import { dbusSessions } from '../../plugins/dbus/session.ts'
 import { DEFAULT_LIMITS, type ProtocolLimits } from '../../src/model/limits.ts'
 import type { Side } from '../../src/relay/contract.ts'
 import { type Decoded, decodeAll } from './dbus-wire.ts'

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { MessageHead, OwnCall, TrackingJudge, Verdict } from '../../../plugins/dbus/contract.ts'
-import type { ConnectionPolicy } from '../../../plugins/dbus/session.ts'
+import type { ConnectionPolicy } from '../../../plugins/dbus/policy/policy.ts'
 import type { ByteView, Side } from '../../../src/relay/contract.ts'
 import { DbusStage } from '../../support/dbus-stage.ts'
 import { BUS, call, hello, helloReply, message, reply, signal, strings } from '../../support/dbus-wire.ts'
@@ -45,6 +45,10 @@ class ToldJudge implements TrackingJudge {
       { serial: FIRST_OWN, member: 'AddMatch', argument: `arg0='${uniqueName}'` },
       { serial: FIRST_OWN + 1, member: 'ListNames' },
     ]
+  }
+
+  recall(head: MessageHead): void {
+    this.seen.push(`recalled ${head.member}`)
   }
 
   nextCalls(): readonly OwnCall[] {
@@ -516,7 +520,7 @@ test('the policy is asked about what the filter lets pass, as it will pass, and 
   assert.equal(stage.messages('provider').at(-1)?.named.interface, 'org.example.Thing')
 })
 
-test('a filter hears of the answer to a call that the policy denied', () => {
+test('a filter hears that a call which it let pass was denied by the policy', () => {
   const judge = new ToldJudge(0)
   const finding = { reason: 'policy-send', rule: '/a.conf:3', enforced: true } as const
   const policy = policyOf({
@@ -525,7 +529,7 @@ test('a filter hears of the answer to a call that the policy denied', () => {
   })
   const stage = started(judge, { policy })
   stage.sends('consumer', call({ serial: 42, member: 'Denied' }))
-  assert.equal(judge.seen.at(-1), 'provider to 42')
+  assert.equal(judge.seen.at(-1), 'recalled Denied')
   const [report] = stage.commands.reports
   assert.equal(report?.facts['rule'], '/a.conf:3')
 })
