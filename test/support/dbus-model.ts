@@ -36,7 +36,7 @@ const valueAt = (text: string, start: number): { value: string; end: number } | 
 }
 
 const keyName = (key: string, manner: Manner): string => {
-  const [, digits, rest = ''] = /^arg([0-9a-fx]*)(path|namespace)?$/.exec(key) ?? []
+  const [, digits, rest = ''] = /^arg([-+0-9a-fx]*)(path|namespace)?$/.exec(key) ?? []
   if (digits === undefined || (manner === 'dbus-daemon' && digits === '')) return key
   return `arg${Number(digits)}${rest}`
 }
@@ -58,8 +58,8 @@ export const parsedRule = (text: string, manner: Manner): Rule | undefined => {
     const canonical = keyName(name, manner)
     if (value === undefined || rule.has(canonical)) return undefined
     at = value.end
-    if (canonical !== 'eavesdrop') rule.set(canonical, value.value)
-    else if (manner === 'dbus-broker') return undefined
+    if (canonical !== 'eavesdrop' || value.value === 'true') rule.set(canonical, value.value)
+    if (canonical === 'eavesdrop' && manner === 'dbus-broker') return undefined
   }
 }
 

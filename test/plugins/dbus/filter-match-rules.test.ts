@@ -44,6 +44,7 @@ const VARIANTS = [
   OURS.replace('arg0', 'arg00'),
   OURS.replace('arg0', 'arg'),
   OURS.replace('arg0', 'arg0x0'),
+  OURS.replace('arg0', 'arg+0'),
   OURS.replace('arg0', '\t\n arg0'),
   `=${OURS}`,
   OURS.replaceAll(',', ',==='),

@@ -73,6 +73,7 @@ const spellings: readonly ((part: string) => string)[] = [
   part => part.replace('arg0=', 'arg='),
   part => part.replace('arg0=', 'arg00='),
   part => part.replace('arg0=', 'arg0x0='),
+  part => part.replace('arg0=', 'arg+0='),
   part => part.replace('Changed', "'Changed'"),
   part => part.replace('Changed', "\\'Changed"),
   () => '',
