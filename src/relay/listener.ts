@@ -30,6 +30,12 @@ const AT_LIMIT = pausesFor('connections')
 const NO_DESCRIPTORS = pausesFor('descriptors')
 const ACCEPT_FAILED = pausesFor('error')
 
+const TURNED_AWAY: Figure = {
+  name: 'connections_turned_away',
+  help: 'Connections that were accepted and closed, because as many were open as the protocol may have.',
+  kind: 'total',
+}
+
 export class Listener implements ReadyHandler {
   readonly #socket: OwnedFd
   readonly #traffic: LinkTraffic
@@ -72,13 +78,27 @@ export class Listener implements ReadyHandler {
         return
       }
       this.#pauseMs = limits.acceptPauseMs
-      this.#begin(new OwnedFd(fd))
+      if (this.#isBeyond) this.#turnAway(new OwnedFd(fd))
+      else this.#begin(new OwnedFd(fd))
     }
   }
 
   failed(): void {
     this.#traffic.log.error({}, 'accepting stopped after an internal error')
     this.close()
+  }
+
+  get #isBeyond(): boolean {
+    const { closesBeyond } = this.#traffic
+    return closesBeyond !== undefined && this.#connections.size >= closesBeyond
+  }
+
+  #turnAway(accepted: OwnedFd): void {
+    const { counters, closesBeyond, log } = this.#traffic
+    counters.connectionsTotal += 1
+    counters.counted.countOwn(TURNED_AWAY)
+    log.warn({ most: closesBeyond }, 'a connection is closed: as many are open as the protocol may have')
+    closeSocket(accepted)
   }
 
   #begin(accepted: OwnedFd): void {

@@ -89,7 +89,7 @@ export class StreamFlow extends PlainFlow<StreamOutbox> {
 
   protected pass(side: Side, fd: BorrowedFd, outbox: StreamOutbox): Read {
     const { counters, descriptors, held } = this.connection.traffic
-    return readStream({ fd, side, descriptors, held }, outbox, counters)
+    return readStream({ fd, side, descriptors, held, queue: undefined }, outbox, counters)
   }
 }
 

@@ -4,7 +4,7 @@ import type { PipePool } from '../kernel/splice.ts'
 import type { Limits } from '../model/limits.ts'
 import type { Reactor } from '../reactor/contract.ts'
 import type { LinkLog, SocketKind } from '../toolbox/contract.ts'
-import type { DialError, DialIdentity, SessionFactory } from './contract.ts'
+import type { DialError, DialledAs, PeerCredentials, SessionFactory } from './contract.ts'
 import type { LinkCounters } from './counters.ts'
 import type { HeldDescriptors } from './descriptor-reserve.ts'
 
@@ -38,16 +38,26 @@ export interface ConnectionBudget {
 /** Give up waiting for a provider. */
 export type CancelDial = () => void
 
+/** As whom: the daemon itself, the user that the link's role stands for, or the process with these ids, as we number them. */
+export type DialAs = 'daemon' | 'role' | PeerCredentials
+
+/** `as`: whom the provider sees, unless that is the daemon. */
+export type DialDone = (result: OwnedFd | DialError, as?: DialledAs) => void
+
 /** Reach the provider: the answer comes exactly once, possibly within the call, unless it was cancelled. */
 export interface Dialer {
-  dial(identity: DialIdentity, kind: SocketKind, done: (result: OwnedFd | DialError) => void): CancelDial
+  dial(as: DialAs, kind: SocketKind, done: DialDone): CancelDial
 }
 
 /**
- * What becomes of descriptors. `exact`: they pass, at their byte. `none`: the kernel lets nobody send any. `dropped`: it
- * cannot, so they are taken and closed.
+ * What becomes of descriptors. `exact`: they pass, at their byte. `queued`: they wait beside the bytes for the session to move
+ * them. `none`: the kernel lets nobody send any. `dropped`: it cannot, so they are taken and closed.
  */
-export type Descriptors = 'exact' | 'none' | 'dropped'
+export type Descriptors = 'exact' | 'queued' | 'none' | 'dropped'
+
+/** They are the session's, or the other side's: not to be closed where they come in. */
+export const keepsDescriptors = (descriptors: Descriptors): boolean =>
+  descriptors === 'exact' || descriptors === 'queued'
 
 /** What the connections of one link have in common. */
 export interface LinkTraffic {
@@ -61,4 +71,6 @@ export interface LinkTraffic {
   readonly log: LinkLog
   readonly lingerMs: number
   readonly maxConnections: number
+  /** A bound of the protocol's own: who comes beyond it is accepted and closed, and need not wait to learn it. */
+  readonly closesBeyond: number | undefined
 }

@@ -24,7 +24,7 @@ import {
 import type { Figure, Side } from './contract.ts'
 import { countBytes, type LinkCounters } from './counters.ts'
 import { type HeldDescriptors, roomForRights } from './descriptor-reserve.ts'
-import type { Descriptors } from './ports.ts'
+import { type Descriptors, keepsDescriptors } from './ports.ts'
 import { afterWrite, type Read, readFailure, TURN_BYTES } from './reading.ts'
 import type { StreamOutbox } from './stream-outbox.ts'
 
@@ -50,7 +50,7 @@ export const takeReceived = (
 ): readonly number[] => {
   if (received.fdCount === 0) return NO_FDS
   const fds = Array.from(received.fds.subarray(0, received.fdCount))
-  if (descriptors === 'exact') {
+  if (keepsDescriptors(descriptors)) {
     counters.descriptorsPassed += fds.length
     return fds
   }
@@ -67,6 +67,8 @@ interface Source {
   readonly side: Side
   readonly descriptors: Descriptors
   readonly held: HeldDescriptors
+  /** Takes over descriptors that are not to pass with their byte. */
+  readonly queue: ((fds: readonly number[]) => void) | undefined
 }
 
 /** Pass on the message with rights that stands first, or the plain bytes in front of it. */
@@ -78,6 +80,7 @@ const passRights = (
 ): Read | undefined => {
   const end = peek(source.fd, Math.min(RIGHTS_BYTES, room))
   if (end <= 0) return readFailure(end)
+  if (source.queue !== undefined) return queueRights(source, source.queue, outbox, counters, end)
   const before = end > 1 ? receiveUpToRights(source.fd, 0, end) : Io.fault
   if (before >= 0) return passPlain(source, outbox, counters, before)
   if (before !== Io.fault) return readFailure(before)
@@ -94,6 +97,21 @@ const passRights = (
     return 'lost'
   }
   return afterWrite(outbox.writeParts(fds))
+}
+
+/** Pass on the bytes up to the end of the first message with rights, and put those aside. */
+const queueRights = (
+  source: Source,
+  queue: (fds: readonly number[]) => void,
+  outbox: StreamOutbox,
+  counters: LinkCounters,
+  end: number,
+): Read | undefined => {
+  if (!roomForRights(source.fd, end, source.held)) return 'starved'
+  const n = receiveWithRights(source.fd, 0, end)
+  if (n < 0) return readFailure(n)
+  queue(takeReceived(source.descriptors, counters, source.held))
+  return received.controlTruncated ? 'lost' : passPlain(source, outbox, counters, n)
 }
 
 const passPlain = (

@@ -24,6 +24,7 @@ export const receiveAs = (descriptors: Descriptors, fd: BorrowedFd, at: number, 
   switch (descriptors) {
     case 'exact':
       return receiveExact(fd, at, room)
+    case 'queued':
     case 'dropped':
       return receiveWithRights(fd, at, room)
     case 'none':

@@ -11,16 +11,23 @@ import type { BorrowedFd } from '../kernel/fd.ts'
 import { INPUT_BYTES, inputBytes, inputView, received } from '../kernel/message.ts'
 import { peerCredentials } from '../kernel/socket.ts'
 import type { Connection } from './connection.ts'
-import type { ByteView, DialError, SessionFactory, Side } from './contract.ts'
+import type { ByteView, DialError, DialledAs, SessionFactory, Side } from './contract.ts'
 import { countBytes } from './counters.ts'
 import { roomForRights } from './descriptor-reserve.ts'
 import type { Flow } from './flow.ts'
 import { opposite } from './plain-flow.ts'
+import { keepsDescriptors } from './ports.ts'
 import { bytesMoved, readStream, takeReceived } from './read-stream.ts'
 import { type Read, readFailure } from './reading.ts'
 import { receiveAs, receiveToDiscard } from './receive.ts'
 import { SessionHost } from './session-host.ts'
-import { addDescriptors, isUnseen, type PendingInput, stashRest } from './session-input.ts'
+import {
+  addDescriptors,
+  isUnseen,
+  MOST_WAITING_DESCRIPTORS,
+  type PendingInput,
+  stashRest,
+} from './session-input.ts'
 import type { StreamOutbox } from './stream-outbox.ts'
 
 /** One for all that is shown: a session may keep nothing of an input. */
@@ -53,9 +60,10 @@ export class SessionFlow implements Flow {
     this.#host.boundHandshake()
   }
 
-  dialled(failed: DialError | undefined): void {
+  dialled(failed: DialError | undefined, as: DialledAs | undefined): void {
     if (failed !== undefined) this.#host.giveUpProvider()
-    this.#host.tell(failed === undefined ? { kind: 'dialled' } : { kind: 'dialled', failed })
+    const kind = 'dialled'
+    this.#host.tell(failed !== undefined ? { kind, failed } : as !== undefined ? { kind, as } : { kind })
   }
 
   outboxFor(side: Side, fd: BorrowedFd): StreamOutbox {
@@ -115,10 +123,12 @@ export class SessionFlow implements Flow {
 
   #passUnseen(from: Side, fd: BorrowedFd, input: PendingInput): Read {
     const { counters, descriptors, held } = this.#connection.traffic
-    const source = { fd, side: from, descriptors, held }
+    const queue =
+      descriptors === 'queued' ? (fds: readonly number[]) => addDescriptors(input, fds, 0, held) : undefined
+    const source = { fd, side: from, descriptors, held, queue }
     const outcome = readStream(source, this.#host.outbox(opposite(from)), counters, input.opaque)
     input.opaque -= bytesMoved
-    return outcome
+    return this.#hoards(from, input) ? 'idle' : outcome
   }
 
   #readForSession(from: Side, fd: BorrowedFd, input: PendingInput): Read {
@@ -139,10 +149,22 @@ export class SessionFlow implements Flow {
     if (n < 0) return readFailure(n)
     countBytes(counters, from, n)
     if (received.fdCount > 0) addDescriptors(input, takeReceived(descriptors, counters, held), before, held)
-    if (descriptors === 'exact' && received.controlTruncated) return 'lost'
+    if (keepsDescriptors(descriptors) && received.controlTruncated) return 'lost'
+    if (this.#hoards(from, input)) return 'idle'
     if (before > 0) inputBytes().set(input.stash)
     this.#offer(from, input, before + n)
     return 'idle'
+  }
+
+  /** More descriptors wait than any message can have: their connection is closed. */
+  #hoards(from: Side, input: PendingInput): boolean {
+    if (input.fds.length <= MOST_WAITING_DESCRIPTORS) return false
+    this.#connection.traffic.log.warn(
+      { side: from, most: MOST_WAITING_DESCRIPTORS },
+      'more descriptors came than any message can have: connection closed',
+    )
+    this.#connection.close()
+    return true
   }
 
   /** Offer the first `length` bytes of the input buffer, as often as the session makes progress. */
@@ -170,6 +192,11 @@ export class SessionFlow implements Flow {
   #forwardUnseen(from: Side, input: PendingInput, bytes: number): void {
     const host = this.#host
     input.opaque -= bytes
+    // Queued descriptors belong to a message that is still to come.
+    if (this.#connection.traffic.descriptors === 'queued') {
+      host.forward(from, bytes, 0)
+      return
+    }
     const end = host.consumed + bytes
     while (host.consumed < end) {
       const at = host.consumed

@@ -33,6 +33,11 @@ export const newInput = (): PendingInput => ({
 /** Nothing waits that the session has seen, and it does not want to see what comes. */
 export const isUnseen = (input: PendingInput): boolean => input.opaque > 0 && input.stash.length === 0
 
+/**
+ * Descriptors that wait for the rest of their message. More than any message can have are nobody's, and only kept from others.
+ */
+export const MOST_WAITING_DESCRIPTORS = 1024
+
 /** Take over descriptors that came with bytes whose first one lies at this offset. */
 export const addDescriptors = (
   input: PendingInput,

@@ -93,6 +93,8 @@ export interface ConnectRequest {
   /** Of both sides it hears the provider only. When it closes, its connection is over; whoever wants another asks for one. */
   readonly session: SessionFactory
   readonly dialing?: Dialing
+  /** It is over, for whatever reason: once, possibly within the call that opens it. */
+  readonly onClosed?: () => void
 }
 
 /** What several links of a type have in common, as long as any of them has it. */

@@ -3,7 +3,7 @@ import { E, type TE } from '../fp.ts'
 import { refuseRights } from '../kernel/socket.ts'
 import { PipePool } from '../kernel/splice.ts'
 import { isAbstract } from '../model/address.ts'
-import { type InjectError, syscallError } from '../model/errors.ts'
+import { type InjectError, type SyscallError, syscallError } from '../model/errors.ts'
 import type { Pid } from '../model/identity.ts'
 import type { Limits } from '../model/limits.ts'
 import { keyOf, type Link } from '../model/link.ts'
@@ -17,8 +17,10 @@ import type { DataPlane, Descriptors, LinkTraffic } from '../relay/ports.ts'
 import { type Container, createContainers, peerError } from './containers.ts'
 import type {
   Attention,
+  ConnectRequest,
   LinkLog,
   Loss,
+  OwnConnection,
   ProviderAddress,
   SocketKind,
   SocketRequest,
@@ -30,13 +32,16 @@ import { createFarewells } from './farewell.ts'
 import type { Journal } from './journal.ts'
 import { createLeftovers } from './leftovers.ts'
 import type { AtMoment } from './moments.ts'
+import { createOwnConnections } from './own-connections.ts'
 import type { Plant } from './plant.ts'
 import { abstractPlace } from './plant-abstract.ts'
 import { plantSocket } from './plant-socket.ts'
 import { kindIsStale, type PlantedKind, plantedKindFor } from './planted-kind.ts'
 import { ProviderDialer } from './provider.ts'
+import { providerFiles } from './provider-files.ts'
 import { createProviderSockets } from './provider-socket.ts'
 import { repeat } from './repeat.ts'
+import { createRoleUsers } from './role-users.ts'
 import { scribeFor } from './scribe.ts'
 import { createSharedValues } from './shared.ts'
 
@@ -109,8 +114,10 @@ export const createLinuxToolbox = ({
     onReused: pid =>
       log.warn({ containerPid: pid }, 'a pid of the graph is another process now, and is not used'),
   })
-  const sockets = createProviderSockets({ containers, at })
+  const roles = createRoleUsers()
+  const sockets = createProviderSockets({ containers, roles, at })
   const farewells = createFarewells(reactor.clock)
+  const own = createOwnConnections(plane, limits.lingerMs)
   const shared = createSharedValues()
   const leftovers = createLeftovers({ journal, directories, containers, log })
 
@@ -122,7 +129,7 @@ export const createLinuxToolbox = ({
 
   /** Sockets that are accepted from a listener are as it is. */
   const descriptorsFor = (request: SocketRequest, plant: Plant): Descriptors => {
-    if (request.descriptors === 'exact') return 'exact'
+    if (request.descriptors !== 'none') return request.descriptors
     return refuseRights(plant.listener.borrowed) ? 'none' : 'dropped'
   }
 
@@ -140,10 +147,11 @@ export const createLinuxToolbox = ({
   }
 
   const newDialer = (
-    id: MediationId,
-    request: SocketRequest,
+    link: Link,
+    request: Pick<SocketRequest, 'provider' | 'dialing' | 'descriptors'>,
     counters: LinkCounters,
     log: LinkLog,
+    onKindMismatch: () => void,
   ): ProviderDialer =>
     new ProviderDialer(request.provider, {
       sockets,
@@ -156,15 +164,44 @@ export const createLinuxToolbox = ({
         backlogMs: limits.connectGraceMs,
       },
       counters,
+      link,
       refusesRights: request.descriptors === 'none',
-      onKindMismatch: () => {
-        const live = alive.get(id)
-        // A type that the link itself fixed is what it wants, whatever the provider is.
-        if (live === undefined || live.kindMismatch || live.request.kind !== 'detected') return
-        live.kindMismatch = true
-        tell({ _tag: 'TargetChanged', id })
-      },
+      onKindMismatch,
     })
+
+  const kindMismatched = (id: MediationId): void => {
+    const live = alive.get(id)
+    // A type that the link itself fixed is what it wants, whatever the provider is.
+    if (live === undefined || live.kindMismatch || live.request.kind !== 'detected') return
+    live.kindMismatch = true
+    tell({ _tag: 'TargetChanged', id })
+  }
+
+  const connect = (link: Link, request: ConnectRequest, log: LinkLog): OwnConnection => {
+    const counters = createCounters(log)
+    return own.open(
+      request,
+      counters,
+      log,
+      newDialer(link, request, counters, log, () => undefined),
+    )
+  }
+
+  /** With the provider's container held. */
+  const inProvider = <A>(
+    provider: Pid | null,
+    body: (container: Container) => A,
+  ): E.Either<SyscallError, A> => {
+    const subject = `provider process ${provider}`
+    if (provider === null) return E.left(syscallError('pidfd_open', 'ESRCH', subject))
+    const container = containers.acquire(provider)
+    if (E.isLeft(container)) return E.left({ ...container.left, errno: 'ESRCH' })
+    try {
+      return E.right(body(container.right))
+    } finally {
+      containers.release(container.right)
+    }
+  }
 
   const start = (
     link: Link,
@@ -177,7 +214,7 @@ export const createLinuxToolbox = ({
   ): Live => {
     const id = kept?.id ?? (`m${nextId++}` as MediationId)
     const counters = kept?.traffic.counters ?? createCounters(log)
-    const dialer = kept?.dialer ?? newDialer(id, request, counters, log)
+    const dialer = kept?.dialer ?? newDialer(link, request, counters, log, () => kindMismatched(id))
     const traffic: LinkTraffic = {
       plane,
       kind,
@@ -189,6 +226,7 @@ export const createLinuxToolbox = ({
       log,
       lingerMs: limits.lingerMs,
       maxConnections: limits.connectionsPerLink,
+      closesBeyond: request.mostConnections,
     }
     const connections = kept?.connections ?? new Set<Connection>()
     const live: Live = {
@@ -343,9 +381,9 @@ export const createLinuxToolbox = ({
       injectSocket: (request, kept) => task(() => inject(link, linkLog, request, kept)),
       retargetSocket: (mediation, provider) => task(() => retarget(link, linkLog, mediation, provider)),
       withdraw: mediation => () => withdraw(mediation),
-      connect: () => ({ close: () => undefined }),
-      lookInto: provider => E.left(syscallError('pidfd_open', 'ENOSYS', `provider process ${provider}`)),
-      userOfRole: provider => E.left(syscallError('pidfd_open', 'ENOSYS', `provider process ${provider}`)),
+      connect: request => connect(link, request, linkLog),
+      lookInto: (provider, look) => inProvider(provider, container => look(providerFiles(container))),
+      userOfRole: provider => inProvider(provider, container => roles.of(container, link)),
       shared: (name, make) => shared.of(link.type, name, make),
       repeat: (everyMs, body) => repeat(reactor.clock, everyMs, body),
       count: (mediation, figure, by = 1) =>
@@ -384,6 +422,7 @@ export const createLinuxToolbox = ({
       }
       alive.clear()
       farewells.close()
+      own.close()
       leftovers.close()
       containers.close()
       plane.pipes.close()

@@ -45,6 +45,23 @@ describe('a lease', () => {
     assert.equal(world.withdrawals, 1)
   })
 
+  it('gives back in the end what else the plugin took, and what was given back already only once', async () => {
+    const world = fakeWorld()
+    const lease = createLease(world.host)
+    const box = lease.toolboxFor(link)
+    const closed: string[] = []
+    const kept = box.shared('kept', () => ({ close: () => closed.push('kept') }))
+    const given = box.shared('given', () => ({ close: () => closed.push('given') }))
+    given.release()
+    assert.deepEqual(closed, ['given'])
+    await lease.end()
+    assert.deepEqual(closed, ['given', 'kept'])
+    kept.release()
+    assert.deepEqual(closed, ['given', 'kept'])
+    box.shared('late', () => ({ close: () => closed.push('late') }))
+    assert.deepEqual(closed, ['given', 'kept', 'late'], 'nobody would ever give it back')
+  })
+
   it('plants nothing any more when it is over', async () => {
     const world = fakeWorld()
     const lease = createLease(world.host)

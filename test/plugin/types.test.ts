@@ -27,7 +27,7 @@ interface Counted extends Mediation { readonly since: number }
 
 const session = (): Session => ({
   on(input, out) {
-    if (input.kind === 'opened') out.dial({ uid: input.peer.uid, gid: input.peer.gid, groups: [] })
+    if (input.kind === 'opened') out.dial(input.peer.uid === 0 ? 'role' : 'peer')
     else if (input.kind === 'bytes') out.forward(input.from, input.view.length, input.fds.count)
   },
 })

@@ -89,6 +89,22 @@ test('more clients than a link may have wait, keep what they sent, and are serve
     assert.equal(relay.traffic.counters.connectionsRefused, 0)
   }))
 
+test("who comes beyond a protocol's own bound is accepted and closed, and those who were first stay", () =>
+  withListener({ closesBeyond: 2 }, async ({ relay, connections, client }) => {
+    const clients = Array.from({ length: 5 }, client)
+    for (const late of clients.slice(2)) assert.equal((await late.toEnd()).length, 0)
+    assert.equal(connections.size, 2)
+    const { counters } = relay.traffic
+    assert.equal(counters.connectionsOpen, 2)
+    assert.equal(counters.connectionsTotal, 5)
+    const turnedAway = counters.counted.figures().map(({ name, value }) => [name, value])
+    assert.deepEqual(turnedAway, [['connections_turned_away', 3]])
+    clients[0]?.close()
+    await until('there is room', () => connections.size === 1)
+    client()
+    await until('the next one stays', () => connections.size === 2)
+  }))
+
 test('the limit over all links holds too, and a connection that ends anywhere makes room', () =>
   withListener({ totalConnections: 2 }, async ({ relay, connections, client }) => {
     // Another link's connection.
