@@ -26,8 +26,11 @@ type Read = E.Either<string, readonly ConfigItem[]>
 
 const NOTHING: Read = E.right([])
 
+/** An element's name is text of the provider's, and may be of any length. */
+const tagOf = (name: string): string => (name.length <= 40 ? `<${name}>` : `<${name.slice(0, 40)}...>`)
+
 const flaw = ({ line, name }: Element, what: string): E.Either<string, never> =>
-  E.left(`line ${line}, <${name}>: ${what}`)
+  E.left(`line ${line}, ${tagOf(name)}: ${what}`)
 
 const unknownAttribute = (element: Element, known: readonly string[]): string | undefined =>
   [...element.attributes.keys()].find(name => !known.includes(name))
@@ -42,7 +45,7 @@ const formOf = (
   if (odd !== undefined) return flaw(element, `it has no attribute ${shown(odd)}`)
   const [child] = element.children
   if (content !== 'elements' && child !== undefined)
-    return flaw(child, `it may not be within <${element.name}>`)
+    return flaw(child, `it may not be within ${tagOf(element.name)}`)
   if (content === 'text') return element.text === '' ? flaw(element, 'it is empty') : E.right(element)
   return /^[ \t\r\n]*$/.test(element.text) ? E.right(element) : flaw(element, 'there is text in it')
 }

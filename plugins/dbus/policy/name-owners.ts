@@ -45,22 +45,30 @@ export class NameOwners {
     this.#names.clear()
   }
 
-  /** `owner` is a unique name, or empty: nobody has the name any more. */
+  /** `owner` is a unique name; anything else is nobody: the name is not had any more. */
   set(name: string, owner: string): void {
     if (name.startsWith(':')) {
       if (owner === '') this.#names.delete(name)
-      else if (!this.#names.has(name)) this.#names.set(name, new Set([name]))
+      else this.#namesOf(name)
       return
     }
     const before = this.#owners.get(name)
     if (before !== undefined) this.#names.get(before)?.delete(name)
-    if (owner === '') {
+    if (owner.startsWith(':')) {
+      this.#owners.set(name, owner)
+      this.#namesOf(owner).add(name)
+    } else {
       this.#owners.delete(name)
-      return
     }
-    this.#owners.set(name, owner)
-    this.set(owner, owner)
-    this.#names.get(owner)?.add(name)
+  }
+
+  /** Of a connection that is there, whether it was known or not. */
+  #namesOf(unique: string): Set<string> {
+    const known = this.#names.get(unique)
+    if (known !== undefined) return known
+    const names = new Set([unique])
+    this.#names.set(unique, names)
+    return names
   }
 
   /** Who a message to that name, or from it, has at its other end. */

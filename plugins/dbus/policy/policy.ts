@@ -193,22 +193,26 @@ class OpenLinkPolicy implements LinkPolicy {
   }
 
   connect(handle: SessionHandle): ConnectionPolicy {
-    this.#look(false)
+    this.#look(this.#stopLooking === undefined)
+    this.#stopLooking ??= this.#box.repeat(this.#limits.dbusPolicyLookMs, () => this.#lookRegularly())
     const user = this.#box.userOfRole(this.#provider.pid)
     // It is not running: nothing will be reached, so there is nothing to judge.
     if (E.isLeft(user)) return OFF
     const names = this.#bus.value.observe(this.#box, user.right.uid, handle)
     const connection = new OpenConnection(this.#bus.value, user.right, names, this.#limits, () =>
-      this.#left(connection),
+      this.#connections.delete(connection),
     )
     this.#connections.add(connection)
-    this.#stopLooking ??= this.#box.repeat(this.#limits.dbusPolicyLookMs, () => this.#look(true))
     return connection
   }
 
-  #left(connection: OpenConnection): void {
-    this.#connections.delete(connection)
-    if (this.#connections.size > 0) return
+  /** Ends only here, so that clients that come and go make no more looks than those that stay. */
+  #lookRegularly(): void {
+    if (this.#connections.size > 0) this.#look(true)
+    else this.#stop()
+  }
+
+  #stop(): void {
     this.#stopLooking?.()
     this.#stopLooking = undefined
   }
@@ -219,6 +223,7 @@ class OpenLinkPolicy implements LinkPolicy {
   }
 
   retarget(box: Toolbox, link: Link): void {
+    this.#stop()
     this.#leave()
     this.#box = box
     this.#provider = addressOf(link)
@@ -228,6 +233,7 @@ class OpenLinkPolicy implements LinkPolicy {
   }
 
   close(): void {
+    this.#stop()
     this.#leave()
   }
 }

@@ -80,7 +80,7 @@ export class ProviderPolicy {
       (this.#readings >= MOST_READINGS_BETWEEN || isUnchanged(files, this.#read))
     )
       return false
-    this.#readings += 1
+    if (this.#read !== undefined) this.#readings += 1
     const accountStamps = [PASSWD, GROUP].map(path => [path, files.stamp(path)] as const)
     const gathered = gather(files, namesIn(files, this.#limits), this.#socket, this.#limits)
     this.#read = {

@@ -43,8 +43,11 @@ const parse = (text: string): E.Either<string, Document> =>
     error => (error instanceof XmlError ? firstLine(error.message) : 'its elements are nested too deeply'),
   )
 
+/** Of the parser's complaint, which may quote any part of the file. */
+const MOST_CHARACTERS = 300
+
 /** What follows is an excerpt with a caret under it. */
-const firstLine = (message: string): string => message.split('\n', 1)[0] ?? message
+const firstLine = (message: string): string => (message.split('\n', 1)[0] ?? '').slice(0, MOST_CHARACTERS)
 
 const rootOf = (document: Document, text: string): E.Either<string, Element> => {
   const doctype = document.children.find(node => node instanceof XmlDocumentType)
