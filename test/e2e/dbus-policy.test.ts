@@ -155,7 +155,7 @@ for _ in range(200):
         rmSync(site.svc.path(path))
     },
   },
-  OPTIONS,
+  { ...OPTIONS, causes: ['the bus policy cannot be read'] },
 )
 
 onOneBus(
