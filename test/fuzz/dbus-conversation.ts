@@ -54,6 +54,7 @@ const TALK: readonly Buffer[] = [
   reply({ to: 2, sender: ':1.5' }),
   reply({ to: 4, signature: 'as', body: Buffer.from([0, 0, 0, 0]) }),
   signal('Changed', { sender: ':1.5', unixFds: 1 }),
+  signal('Told', { sender: ':1.5', destination: ':1.7', unixFds: 1 }),
   signal('NameAcquired', { destination: ':1.7', signature: 's', body: strings(true, ':1.7') }),
   signal('Long', { sender: ':1.5', destination: ':1.7', body: Buffer.alloc(90_000, 2), signature: 'ay' }),
 ]
@@ -72,10 +73,11 @@ const sending = fc
     side,
     list: fc.array(bytes, { minLength: 1, maxLength: 3 }),
     pieces: fc.constantFrom(1, 7, 100, 40_000, 1_000_000),
-    more: fc.constantFrom(0, 0, 0, 0, 0, 1),
+    more: fc.constantFrom(0, 0, 0, 0, 0, 1, -1),
   })
   .map(({ side: from, list, pieces, more }) => {
-    const fds = list.reduce((sum, each) => sum + fdsOf(decode(each)), Number(more))
+    const announced = list.reduce((sum, each) => sum + fdsOf(decode(each)), 0)
+    const fds = Math.max(0, announced + more)
     const whole = Buffer.concat(list)
     return { side: from, sends: whole.toString('hex'), pieces: Math.max(pieces, whole.length / 200), fds }
   })
@@ -114,13 +116,15 @@ const START: readonly Step[] = [
 export const scripts: fc.Arbitrary<Script> = fc
   .record({
     isFiltered: fc.boolean(),
-    starts: fc.boolean(),
+    starts: fc.constantFrom('early', 'in between', 'not' as const),
     steps: fc.array(step, { maxLength: 12 }),
   })
-  .map(({ isFiltered, starts, steps }) => ({
-    isFiltered,
-    steps: isFiltered && starts ? [...START, ...steps] : steps,
-  }))
+  .map(({ isFiltered, starts, steps }) => {
+    if (!isFiltered || starts === 'not') return { isFiltered, steps }
+    if (starts === 'early') return { isFiltered, steps: [...START, ...steps] }
+    const later = START.slice(2).flatMap((one, index) => [...steps.slice(index, index + 1), one])
+    return { isFiltered, steps: [...START.slice(0, 2), ...later, ...steps.slice(START.length - 2)] }
+  })
 
 const opposite = (from: Side): Side => (from === 'consumer' ? 'provider' : 'consumer')
 
@@ -152,8 +156,11 @@ const perform = (
   }
 }
 
-/** What is left of a stream behind its whole messages, each of which a bus takes. */
-const restOf = (stream: Buffer): Buffer => {
+/**
+ * What is left of a stream behind its whole messages, each of which a bus takes, with as many descriptors as it says. `fds`:
+ * where they came.
+ */
+const restOf = (stream: Buffer, fds: readonly number[]): Buffer => {
   let at = 0
   while (at < stream.length) {
     const decoded = decode(stream.subarray(at))
@@ -161,8 +168,12 @@ const restOf = (stream: Buffer): Buffer => {
     assert.notEqual(decoded, 'more', `a part of a header at ${at}`)
     if (typeof decoded === 'string') break
     const { headerBytes, bodyBytes } = decoded
-    if (at + headerBytes + bodyBytes > stream.length) break
-    at += headerBytes + bodyBytes
+    const start = at
+    const end = at + headerBytes + bodyBytes
+    if (end > stream.length) break
+    const came = fds.filter(place => place >= start && place < end).length
+    assert.equal(came, decoded.named.unixFds ?? 0, `descriptors of the message at ${start}`)
+    at = end
   }
   return stream.subarray(at)
 }
@@ -198,8 +209,12 @@ export const owesBothEndsOfBus = ({ isFiltered, steps }: Script): void => {
   for (const from of ['consumer', 'provider'] as const) {
     const to = opposite(from)
     const got = stage.bytes(to)
-    const rest = restOf(got)
-    const gotFds = stage.fds(to).map(([, fd]) => fd)
+    const fdsOfSide = stage.fds(to)
+    const rest = restOf(
+      got,
+      fdsOfSide.map(([place]) => place),
+    )
+    const gotFds = fdsOfSide.map(([, fd]) => fd)
     assert.ok(inOrder(gotFds, said[from].fds), 'descriptors that are out of order, or from nowhere')
     for (const fd of gotFds) assert.ok(!stage.commands.dropped.includes(fd), 'a descriptor that was dropped')
     if (isFiltered) continue
