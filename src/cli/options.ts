@@ -20,6 +20,7 @@ import {
 } from './arguments.ts'
 import { DAY_MS, HOUR_MS, KIB, limitOption, MIB, MILLION, MINUTE_MS } from './limit-option.ts'
 import { restOptions } from './rest-options.ts'
+import { waylandOptions } from './wayland-options.ts'
 
 export interface DaemonConfig {
   /** Pantavisor's socket, absolute. */
@@ -311,6 +312,7 @@ export const DAEMON_OPTIONS: readonly Option<DaemonConfig>[] = [
   ...connectionOptions,
   ...queueOptions,
   ...restOptions<DaemonConfig>(),
+  ...waylandOptions<DaemonConfig>(),
   ...workOptions,
   ...logOptions,
 ]
