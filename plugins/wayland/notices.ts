@@ -39,6 +39,6 @@ export const noticesOf = ({ consumer, role }: Pick<Link, 'consumer' | 'role'>, l
         'a Wayland client asked for what it may not have: connection closed',
       ),
     badEvent: facts =>
-      log.error({ consumer, ...facts }, 'the compositor sent what is no message: connection closed'),
+      log.warn({ consumer, ...facts }, 'the compositor broke the protocol: connection closed'),
   }
 }

@@ -75,43 +75,132 @@ const padded = (request: Buffer): Buffer =>
     Buffer.concat([request.subarray(8), Buffer.alloc(4, 1)]),
   )
 
-const request = fc.oneof(
-  { weight: 4, arbitrary: id.map(getRegistry) },
-  {
-    weight: 6,
-    arbitrary: fc
-      .tuple(id, named, id)
-      .map(([registry, [global, what], made]) => bind(registry, global, what, made)),
-  },
-  { weight: 2, arbitrary: id.map(sync) },
-  { weight: 3, arbitrary: fc.tuple(id, id).map(([fixes, registry]) => destroyRegistry(fixes, registry)) },
-  { weight: 2, arbitrary: id.map(destroyFixes) },
-  { weight: 2, arbitrary: fc.tuple(id, id).map(([object, made]) => message(object, 1, made)) },
-  { weight: 1, arbitrary: id.map(object => message(object, 2)) },
-  {
-    weight: 1,
-    arbitrary: fc
-      .tuple(id, fc.integer({ min: 2, max: 300 }))
-      .map(([object, words]) => filler(object, words * 4)),
-  },
+/** Any request, mostly out of place. */
+const wild = fc.oneof(
+  id.map(getRegistry),
+  fc.tuple(id, named, id).map(([registry, [global, what], made]) => bind(registry, global, what, made)),
+  id.map(sync),
+  fc.tuple(id, id).map(([fixes, registry]) => destroyRegistry(fixes, registry)),
+  id.map(destroyFixes),
+  fc.tuple(id, id).map(([object, made]) => message(object, 1, made)),
+  fc.tuple(id, fc.integer({ min: 2, max: 300 })).map(([object, words]) => filler(object, words * 4)),
+  fc.tuple(id, fc.nat(12)).map(([object, size]) => header(object, 0, size)),
+  fc.uint8Array({ maxLength: 24 }).map(some => Buffer.from(some)),
 )
 
-const bytes = fc.oneof(
-  { weight: 20, arbitrary: request },
-  { weight: 1, arbitrary: request.map(padded) },
-  { weight: 1, arbitrary: fc.tuple(id, fc.nat(12)).map(([object, size]) => header(object, 0, size)) },
-  { weight: 1, arbitrary: fc.uint8Array({ maxLength: 24 }).map(some => Buffer.from(some)) },
+const VERBS = [
+  'sync',
+  'registry',
+  'bind',
+  'fixes',
+  'unregister',
+  'unfix',
+  'make',
+  'unmake',
+  'speak',
+  'steal',
+] as const
+
+/** What a client means to do next; which of its objects by, is taken in turn from what it has. */
+interface Intent {
+  readonly verb: (typeof VERBS)[number]
+  readonly which: number
+  readonly isPadded: boolean
+}
+
+const intent = (verb: Intent['verb']): fc.Arbitrary<Intent> =>
+  fc.record({ verb: fc.constant(verb), which: fc.nat(20), isPadded: fc.nat(40).map(one => one === 0) })
+
+/** Whose requests a compositor would carry out, so that they get far: it knows what it has, and uses each id again at once. */
+class Client {
+  readonly #has = new Map<number, 'registry' | 'fixes' | 'other'>()
+
+  request({ verb, which, isPadded }: Intent): Buffer {
+    const request = this.#request(verb, which)
+    return isPadded ? padded(request) : request
+  }
+
+  #one(is: string, which: number): number {
+    const all = [...this.#has].flatMap(([each, what]) => (what === is ? [each] : []))
+    return all[which % all.length] ?? 0
+  }
+
+  #makes(is: 'registry' | 'fixes' | 'other'): number {
+    const made = this.#free
+    this.#has.set(made, is)
+    return made
+  }
+
+  get #free(): number {
+    let free = 2
+    while (this.#has.has(free)) free += 1
+    return free
+  }
+
+  #request(verb: Intent['verb'], which: number): Buffer {
+    const registry = this.#one('registry', which)
+    const fixes = this.#one('fixes', which)
+    const other = this.#one('other', which)
+    switch (verb) {
+      case 'sync':
+        return sync(this.#free)
+      case 'bind':
+        return registry === 0
+          ? getRegistry(this.#makes('registry'))
+          : bind(registry, 1, 'wl_compositor', this.#makes('other'))
+      case 'fixes':
+        if (registry !== 0) return bind(registry, 3, 'wl_fixes', this.#makes('fixes'))
+        return getRegistry(this.#makes('registry'))
+      case 'unregister':
+        if (registry === 0 || fixes === 0) return sync(this.#free)
+        this.#has.delete(registry)
+        return destroyRegistry(fixes, registry)
+      case 'unfix':
+        if (fixes === 0) return sync(this.#free)
+        this.#has.delete(fixes)
+        return destroyFixes(fixes)
+      case 'make':
+        return other === 0 ? sync(this.#free) : message(other, 1, this.#makes('other'))
+      case 'unmake':
+        if (other === 0) return sync(this.#free)
+        this.#has.delete(other)
+        return message(other, 0)
+      case 'speak':
+        return other === 0 ? sync(this.#free) : message(other, 2)
+      case 'steal':
+        if (registry !== 0) return bind(registry, 2, 'zwlr_screencopy_manager_v1', this.#makes('other'))
+        return getRegistry(this.#makes('registry'))
+      case 'registry':
+        return getRegistry(this.#makes('registry'))
+    }
+  }
+}
+
+const oneOf = fc.oneof(
+  { weight: 4, arbitrary: intent('sync') },
+  { weight: 4, arbitrary: intent('registry') },
+  ...(['bind', 'make', 'unmake', 'speak', 'unregister'] as const).map(verb => ({
+    weight: 3,
+    arbitrary: intent(verb),
+  })),
+  { weight: 2, arbitrary: intent('fixes') },
+  { weight: 1, arbitrary: intent('unfix') },
+  { weight: 1, arbitrary: intent('steal') },
+  { weight: 1, arbitrary: wild },
 )
 
-const step: fc.Arbitrary<Step> = fc.oneof(
+interface Move {
+  readonly all: readonly (Intent | Buffer)[]
+  readonly fds: number
+}
+
+const move: fc.Arbitrary<Move | Exclude<Step, { writes: string }>> = fc.oneof(
   {
     weight: 12,
-    arbitrary: fc
-      .tuple(fc.array(bytes, { maxLength: 6 }), fc.oneof(fc.constant(0), fc.nat(70)))
-      .map(([all, fds]) => ({
-        writes: Buffer.concat(all).toString('hex'),
-        fds,
-      })),
+    arbitrary: fc.record({
+      all: fc.array(oneOf, { maxLength: 5 }),
+      fds: fc.oneof(fc.constant(0), fc.nat(70)),
+    }),
   },
   {
     weight: 1,
@@ -122,11 +211,17 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: name.map(withdraws => ({ withdraws })) },
 )
 
+const written = (moves: readonly (Move | Exclude<Step, { writes: string }>)[]): readonly Step[] => {
+  const client = new Client()
+  return moves.map(each => {
+    if (!('all' in each)) return each
+    const all = each.all.map(one => ('verb' in one ? client.request(one) : one))
+    return { writes: Buffer.concat(all).toString('hex'), fds: each.fds }
+  })
+}
+
 export const scripts: fc.Arbitrary<Script> = fc.record({
-  // A client that has its registry gets further.
-  steps: fc
-    .array(step, { maxLength: 12 })
-    .map(steps => [{ writes: getRegistry(2).toString('hex'), fds: 0 }, ...steps]),
+  steps: fc.array(move, { maxLength: 14 }).map(written),
   cuts: fc.array(fc.integer({ min: 1, max: 60 }), { minLength: 1, maxLength: 8 }),
 })
 
@@ -138,7 +233,7 @@ interface Outcome {
   readonly denials: number
 }
 
-/** Descriptors by the number of whole messages that had come with or before them. */
+/** One conversation, with the client's reads cut as told. */
 class Play {
   readonly #stage: WaylandStage
   readonly #compositor: Compositor = compositorWith(GLOBALS)

@@ -350,6 +350,6 @@ describe('what is remembered of a connection', () => {
       .clientGot(global(2, 99, 'wl_shm'))
     assert.equal(stage.closing, 'flush')
     assert.equal(stage.counted('bad_events'), 1)
-    assert.equal(stage.said('error').length, 1)
+    assert.equal(stage.said('warn').length, 1)
   })
 })

@@ -209,7 +209,7 @@ describe('ends', () => {
       stage.clientGot(filler(5, 16))
       assert.equal(stage.closing, 'flush')
       assert.equal(stage.counted('bad_events'), 1)
-      assert.deepEqual(stage.said('error'), [{ consumer: 'app', object: 6, size }])
+      assert.deepEqual(stage.said('warn'), [{ consumer: 'app', object: 6, size }])
     })
   }
 })
