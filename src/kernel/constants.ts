@@ -17,6 +17,7 @@ export const SO_SNDBUFFORCE = 32
 /** Since Linux 6.16. */
 export const SO_PASSRIGHTS = 83
 export const SCM_RIGHTS = 1
+export const SCM_CREDENTIALS = 2
 /** The kernel takes no more in one message (`SCM_MAX_FD`, unix(7)). */
 export const SCM_MAX_FD = 253
 export const SHUT_RD = 0
@@ -31,6 +32,8 @@ export const MSG_NOSIGNAL = 0x4000
 export const MSG_CMSG_CLOEXEC = 0x40000000
 
 export const FIONREAD = 0x541b
+/** TIOCOUTQ of tty(4), which sockets answer under this name. */
+export const SIOCOUTQ = 0x5411
 /** The file a socket is bound to (`linux/un.h`). */
 export const SIOCUNIXFILE = 0x89e0
 
@@ -117,13 +120,48 @@ interface SyscallNumbers {
   readonly pivot_root: number
   readonly renameat2: number
   readonly statx: number
+  /** These of ids of 32 bits: on 32-bit arm, those that end in `32`. */
+  readonly setresuid: number
+  readonly setresgid: number
+  readonly getgroups: number
+  readonly setgroups: number
+}
+
+/** As all architectures have them that came late (`asm-generic/unistd.h`). */
+const GENERIC = {
+  memfd_create: 279,
+  pivot_root: 41,
+  renameat2: 276,
+  statx: 291,
+  setresuid: 147,
+  setresgid: 149,
+  getgroups: 158,
+  setgroups: 159,
 }
 
 const BY_ARCHITECTURE: Readonly<Record<string, SyscallNumbers>> = {
-  x64: { memfd_create: 319, pivot_root: 155, renameat2: 316, statx: 332 },
-  arm64: { memfd_create: 279, pivot_root: 41, renameat2: 276, statx: 291 },
-  riscv64: { memfd_create: 279, pivot_root: 41, renameat2: 276, statx: 291 },
-  arm: { memfd_create: 385, pivot_root: 218, renameat2: 382, statx: 397 },
+  x64: {
+    memfd_create: 319,
+    pivot_root: 155,
+    renameat2: 316,
+    statx: 332,
+    setresuid: 117,
+    setresgid: 119,
+    getgroups: 115,
+    setgroups: 116,
+  },
+  arm64: GENERIC,
+  riscv64: GENERIC,
+  arm: {
+    memfd_create: 385,
+    pivot_root: 218,
+    renameat2: 382,
+    statx: 397,
+    setresuid: 208,
+    setresgid: 210,
+    getgroups: 205,
+    setgroups: 206,
+  },
 }
 
 const numbers = (): SyscallNumbers => {
