@@ -4,6 +4,7 @@ import { readdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { describe, test } from 'node:test'
 import { runBundle } from '../cli/support.ts'
+import { isInstalled } from '../support/requirements.ts'
 import { needsRoot } from '../support/privileges.ts'
 
 const demoFolders = (): readonly string[] =>
@@ -40,5 +41,8 @@ describe('the demo', () => {
       assert.match(request, / \| X-PV-Client: app \| X-PV-Role: reader \| /)
       assert.doesNotMatch(request, /root|admin/)
     }
+    if (!isInstalled('weston')) return
+    const refused = answers.indexOf('refused: invalid global weston_screenshooter (17)')
+    assert.ok(refused > 0 && answers.slice(refused).includes('weston_screenshooter is bound'), answers.join('\n'))
   })
 })

@@ -47,7 +47,7 @@ export class WaylandStage {
         { ...DEFAULT_LIMITS, ...limits },
         noticesOf({ consumer: 'app', role }, log),
       )()
-    this.commands = new RecordingCommands(session ?? real(), 0, dials)
+    this.commands = new RecordingCommands(session ?? real(), 0, { dials, descriptors: 'queued' })
     this.lines = lines
   }
 
