@@ -4,8 +4,8 @@ import { readdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { describe, test } from 'node:test'
 import { runBundle } from '../cli/support.ts'
-import { isInstalled } from '../support/requirements.ts'
 import { needsRoot } from '../support/privileges.ts'
+import { isInstalled } from '../support/requirements.ts'
 
 const demoFolders = (): readonly string[] =>
   readdirSync(tmpdir()).filter(name => name.startsWith('pv-xconnect-demo-'))
@@ -43,6 +43,9 @@ describe('the demo', () => {
     }
     if (!isInstalled('weston')) return
     const refused = answers.indexOf('refused: invalid global weston_screenshooter (17)')
-    assert.ok(refused > 0 && answers.slice(refused).includes('weston_screenshooter is bound'), answers.join('\n'))
+    assert.ok(
+      refused > 0 && answers.slice(refused).includes('weston_screenshooter is bound'),
+      answers.join('\n'),
+    )
   })
 })
