@@ -24,7 +24,10 @@ interface Site extends World {
 }
 
 const siteIn = async (world: World): Promise<Site> => {
-  const [app, svc] = await Promise.all([world.container('app'), world.container('svc')])
+  // A terminal needs one of these.
+  const shares = { '/dev/pts': '/dev/pts' }
+  const [app, svc] = await Promise.all([world.container('app', { shares }), world.container('svc')])
+  await app.exec('sh', '-c', 'test -e /dev/ptmx || ln -s pts/ptmx /dev/ptmx')
   const weston = await startWeston(svc)
   const entries = (['any', 'admin'] as const).map(role =>
     entryFor({
@@ -128,6 +131,7 @@ const STILL = [
   'weston-resizor',
   'weston-confine',
   'weston-multi-resource',
+  'weston-terminal',
 ] as const
 
 const options: ScenarioOptions = { needs: hasWeston, timeoutMs: 180_000 }
