@@ -78,7 +78,7 @@ export type Answer =
 export interface OwnCall {
   /** From 0xFFFF0001 on; the client may use none from 0xFFFF0000 on. */
   readonly serial: number
-  readonly member: 'AddMatch' | 'GetNameOwner' | 'ListNames' | 'RemoveMatch'
+  readonly member: 'AddMatch' | 'GetNameOwner' | 'Hello' | 'ListNames' | 'RemoveMatch'
   /** Its one string; absent: it has none. */
   readonly argument?: string
 }

@@ -16,7 +16,6 @@ import {
   BUS_NAME,
   type DenialReason,
   FLAG,
-  type Judge,
   MESSAGE_TYPE,
   type MessageHead,
   type TrackingJudge,
@@ -26,6 +25,7 @@ import { FIGURES, type MessageFault } from './figures.ts'
 import type { MessageReader } from './message-reader.ts'
 import { descriptorTimer, type Fate, type MessageCourt, MessageStream } from './message-stream.ts'
 import { answerTo, ownCall } from './message-writer.ts'
+import type { ConnectionPolicy, Finding } from './policy/policy.ts'
 import { uint32At } from './wire.ts'
 
 /** From here on serials are the filter's. */
@@ -36,25 +36,10 @@ const MOST_WAITING_ANSWERS = 64 * 1024
 const ACCESS_DENIED = 'org.freedesktop.DBus.Error.AccessDenied'
 
 const SIDES = ['consumer', 'provider'] as const
-const NO_BODY = new Uint8Array(0)
 const PASS: Fate = { kind: 'pass' }
 const VANISH: Fate = { kind: 'vanish' }
 const HOLD: Fate = { kind: 'hold' }
 const PASSED: Verdict = { kind: 'pass' }
-
-/** What a policy found the last time it denied something; not `enforced`, it let it pass all the same. */
-interface Finding {
-  readonly reason: DenialReason
-  readonly rule: string
-  readonly enforced: boolean
-}
-
-/** The judge of the provider's policy, which comes second. */
-export interface PolicyJudge extends Judge {
-  /** It knows what there is to know; until then the client is not read. Its session is woken when that changes. */
-  readonly settled: boolean
-  readonly finding: Finding | undefined
-}
 
 export interface ConversationOptions {
   readonly limits: ProtocolLimits
@@ -62,7 +47,7 @@ export interface ConversationOptions {
   readonly as: DialledAs
   readonly passesDescriptors: boolean
   readonly filter: TrackingJudge | undefined
-  readonly policy: PolicyJudge | undefined
+  readonly policy: ConnectionPolicy | undefined
 }
 
 const isHello = (head: MessageHead): boolean =>
@@ -88,7 +73,7 @@ export class Conversation implements MessageCourt {
   readonly #role: string
   readonly #as: DialledAs
   readonly #filter: TrackingJudge | undefined
-  readonly #policy: PolicyJudge | undefined
+  readonly #policy: ConnectionPolicy | undefined
   readonly #fromConsumer: MessageStream
   readonly #fromProvider: MessageStream
   #start: 'hello' | 'named' | 'ready' = 'hello'
@@ -214,7 +199,7 @@ export class Conversation implements MessageCourt {
     const second = this.#policy.judge(from, head, body)
     this.#tellOfAudit(this.#policy.finding, head, out)
     if (second.kind === 'pass') return verdict
-    if (from === 'consumer') filter?.judge('provider', refusalOf(head), NO_BODY)
+    if (from === 'consumer') filter?.recall(head)
     return second
   }
 
@@ -316,24 +301,6 @@ export class Conversation implements MessageCourt {
     else out.resume('consumer')
   }
 }
-
-/** To a filter that waits for the reply to a call which went no further: as if the bus had refused it. */
-const refusalOf = ({ littleEndian, serial }: MessageHead): MessageHead => ({
-  littleEndian,
-  type: MESSAGE_TYPE.error,
-  flags: FLAG.noReplyExpected,
-  serial: 1,
-  bodyBytes: 0,
-  path: undefined,
-  interface: undefined,
-  member: undefined,
-  errorName: ACCESS_DENIED,
-  replySerial: serial,
-  destination: undefined,
-  sender: BUS_NAME,
-  signature: '',
-  unixFds: 0,
-})
 
 const denial = ({ destination }: MessageHead): Answer => ({
   error: ACCESS_DENIED,

@@ -2,12 +2,15 @@
  * `dbus` links: D-Bus connections to a provider's bus, as the user that the link's role stands for, and to one service of it where
  * the link names one. The protocol is in `session.ts`; here is only what a link has to say for it, and what it asks of the toolbox.
  */
-import { pipe, T, TE } from '../../src/fp.ts'
+import { E, pipe, T, TE } from '../../src/fp.ts'
+import type { InjectError } from '../../src/model/errors.ts'
 import type { ProtocolLimits } from '../../src/model/limits.ts'
 import type { Link } from '../../src/model/link.ts'
 import type { Mediation } from '../../src/model/mediation.ts'
 import type { Plugin } from '../../src/plugin/contract.ts'
 import type { ProviderAddress, SocketRequest } from '../../src/toolbox/contract.ts'
+import { createFilter } from './filter/filter.ts'
+import { type WantedName, wantedNameOf } from './filter/wanted-name.ts'
 import { ProviderSide } from './provider-side.ts'
 import { dbusSessions } from './session.ts'
 
@@ -21,7 +24,19 @@ interface DbusMediation extends Mediation {
 
 const providerOf = (link: Link): ProviderAddress => ({ pid: link.provider_pid, socket: link.socket })
 
-const requestFor = (link: Link, side: ProviderSide, limits: ProtocolLimits): SocketRequest => ({
+/** `null`: all of the bus. */
+const wantedBy = ({ interface: value }: Link): E.Either<InjectError, WantedName | null> =>
+  pipe(
+    wantedNameOf(value),
+    E.mapLeft(reason => ({ _tag: 'AddressInvalid' as const, field: 'interface', value, reason })),
+  )
+
+const requestFor = (
+  link: Link,
+  wanted: WantedName | null,
+  side: ProviderSide,
+  limits: ProtocolLimits,
+): SocketRequest => ({
   kind: 'stream',
   target: link.target,
   provider: providerOf(link),
@@ -31,8 +46,8 @@ const requestFor = (link: Link, side: ProviderSide, limits: ProtocolLimits): Soc
     role: link.role,
     gate: () => side.gate,
     dialled: as => side.dialled(as),
-    policy: undefined,
-    filter: undefined,
+    policy: handle => side.policyFor(handle),
+    filter: wanted === null ? undefined : mayOwn => createFilter({ wanted, mayOwn, limits }),
   }),
   dialing: {
     graceMs: limits.dbusConnectMs,
@@ -48,13 +63,19 @@ const plugin: Plugin<DbusMediation> = {
   type: 'dbus',
 
   onLinkAdded: (link, box, kept) => {
+    const wanted = wantedBy(link)
+    if (E.isLeft(wanted)) return TE.left(wanted.left)
     const side = kept?.side ?? new ProviderSide(box, link)
     if (kept !== undefined) side.retarget(box, link)
     return pipe(
-      box.injectSocket(requestFor(link, side, box.limits), kept),
+      box.injectSocket(requestFor(link, wanted.right, side, box.limits), kept),
       TE.map(mediation => {
         side.shownBy(mediation)
         return { ...mediation, side }
+      }),
+      TE.mapLeft(error => {
+        if (kept === undefined) side.close()
+        return error
       }),
     )
   },

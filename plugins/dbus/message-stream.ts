@@ -118,6 +118,7 @@ export class MessageStream {
     }
     if (this.#hasFault) return
     this.#passRun(out)
+    if (at === view.length && !this.#vanishes && this.#rest > UNSEEN_FROM_BYTES) this.#passUnseen(out)
     this.#keepDescriptors(at === view.length, out)
   }
 
@@ -295,7 +296,6 @@ export class MessageStream {
     if (!this.#vanishes) out.count(messageFigure(this.#to, head.type))
     out.count('messages')
     this.#court.judged(this.#from, out)
-    if (this.#rest - 1 >= UNSEEN_FROM_BYTES && !this.#vanishes && !this.#hasFault) this.#passUnseen(out)
     return at + there
   }
 
@@ -313,8 +313,8 @@ export class MessageStream {
     if (this.#heldBytes > MOST_HELD_BYTES) this.#fail('start-up', 0, out)
   }
 
+  /** All of the view has been commanded to: what comes next is the rest. */
   #passUnseen(out: Commands): void {
-    this.#passRun(out)
     out.opaque(this.#from, this.#rest - 1)
     this.#rest = 1
   }

@@ -1,13 +1,14 @@
 /**
- * What a link shares with others that lead to the same bus, and what it knows of the user it connects as. It follows its
- * provider: connections to the old one are over by then.
+ * What a link has of its provider: what it shares with others that lead to the same bus, the bus's policy, and the user it
+ * connects as. It follows its provider: connections to the old one are over by then.
  */
 import { E } from '../../src/fp.ts'
 import type { Link } from '../../src/model/link.ts'
 import type { Mediation } from '../../src/model/mediation.ts'
-import type { DialledAs, Figure } from '../../src/relay/contract.ts'
+import type { DialledAs, Figure, SessionHandle } from '../../src/relay/contract.ts'
 import type { ProviderAddress, RoleUser, Shared, Toolbox } from '../../src/toolbox/contract.ts'
 import { HandshakeGate } from './handshake-gate.ts'
+import { type ConnectionPolicy, type LinkPolicy, openLinkPolicy } from './policy/policy.ts'
 
 const userFigure = (source: string): Figure => ({
   name: 'role_uid',
@@ -37,6 +38,7 @@ export class ProviderSide {
   #box: Toolbox
   #provider: ProviderAddress
   #gate: Shared<HandshakeGate>
+  readonly #policy: LinkPolicy
   #mediation: Mediation | undefined
   #user: ShownUser | undefined
   #saidRoot = false
@@ -45,10 +47,16 @@ export class ProviderSide {
     this.#box = box
     this.#provider = addressOf(link)
     this.#gate = gateOf(box, this.#provider)
+    this.#policy = openLinkPolicy(box, link)
   }
 
   get gate(): HandshakeGate {
     return this.#gate.value
+  }
+
+  /** For one connection, once the bus was reached. */
+  policyFor(handle: SessionHandle): ConnectionPolicy {
+    return this.#policy.connect(handle)
   }
 
   retarget(box: Toolbox, link: Link): void {
@@ -57,10 +65,13 @@ export class ProviderSide {
     this.#provider = addressOf(link)
     this.#gate = gateOf(box, this.#provider)
     release()
+    this.#policy.retarget(box, link)
   }
 
   /** From now on there is where to count. */
   shownBy(mediation: Mediation): void {
+    // One whose socket was lost goes on under its id, with all that was counted.
+    if (this.#mediation?.id !== mediation.id) this.#policy.shownBy(mediation)
     this.#mediation = mediation
   }
 
@@ -85,6 +96,7 @@ export class ProviderSide {
   }
 
   close(): void {
+    this.#policy.close()
     this.#gate.release()
   }
 }

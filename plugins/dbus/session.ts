@@ -20,18 +20,11 @@ import type {
   TimerName,
 } from '../../src/relay/contract.ts'
 import type { TrackingJudge } from './contract.ts'
-import { Conversation, type PolicyJudge } from './conversation.ts'
+import { Conversation } from './conversation.ts'
 import { FIGURES } from './figures.ts'
 import { Handshake } from './handshake.ts'
 import type { HandshakeGate } from './handshake-gate.ts'
-
-/** The policy of one connection: whether there may be one, and of what it may consist. */
-export interface ConnectionPolicy extends PolicyJudge {
-  admits(): boolean
-  /** For the filter: does a policy let the role have that name? */
-  mayOwn(name: string): boolean
-  close(): void
-}
+import type { ConnectionPolicy } from './policy/policy.ts'
 
 /** What the connections of one link have in common. */
 export interface DbusLink {

@@ -61,7 +61,9 @@ export class StringReader {
 /** The one a body begins with, if it is no longer than that. */
 export const firstString = (body: ByteView, littleEndian: boolean, longest: number): string | undefined => {
   const length = uint32At(body, 0, littleEndian)
-  return length === undefined || length > longest ? undefined : new StringReader(body, littleEndian).next()
+  if (length === undefined || length > longest) return undefined
+  const end = 4 + length
+  return body[end] === NUL ? textOf(body, 4, end) : undefined
 }
 
 /** A body that is an array of strings, whole; `undefined`: it is none. */

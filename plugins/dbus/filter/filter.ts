@@ -48,8 +48,9 @@ const OWN_SERIAL_USED: Verdict = {
 const NO_HELLO: Verdict = { kind: 'violation', reason: 'the first message is not the Hello to the bus' }
 const OWNER_UNREADABLE: Verdict = { kind: 'violation', reason: 'the change of an owner cannot be read' }
 
-const isNameOwnerChanged = ({ member, sender, interface: of }: MessageHead): boolean =>
-  member === 'NameOwnerChanged' && sender === BUS_NAME && of === BUS_NAME
+/** A text is made of a header's field when it is asked for: most signals are told apart by the first. */
+const isNameOwnerChanged = (head: MessageHead): boolean =>
+  head.member === 'NameOwnerChanged' && head.sender === BUS_NAME && head.interface === BUS_NAME
 
 const isHello = ({ type, destination, member, interface: of }: MessageHead): boolean =>
   type === MESSAGE_TYPE.call &&

@@ -3,7 +3,6 @@
  * client. Each passes once; what nobody asked for does not.
  */
 import { FLAG, type MessageHead, type Verdict } from '../contract.ts'
-import { Recent } from './recent.ts'
 import { DENY, TOO_MANY_CALLS } from './verdicts.ts'
 
 /** A call of the client's that was passed on. */
@@ -62,24 +61,51 @@ export class ExpectedReplies {
   }
 }
 
-/** Calls that the client was given, and may answer. */
+/** Calls that the client was given, and may answer. Beyond the bound the oldest are forgotten, of the same caller if there are any. */
 export class IncomingCalls {
-  readonly #calls: Recent
+  /** Caller -> serials, none of them empty. */
+  readonly #calls = new Map<string, Set<number>>()
+  readonly #most: number
+  #size = 0
 
   constructor(most: number) {
-    this.#calls = new Recent(most)
+    this.#most = most
   }
 
   get size(): number {
-    return this.#calls.size
+    return this.#size
   }
 
   add(head: MessageHead): void {
-    if (wantsReply(head)) this.#calls.add(`${head.sender} ${head.serial}`)
+    const { sender } = head
+    if (sender === undefined || !wantsReply(head)) return
+    const serials = this.#calls.get(sender)
+    if (serials?.has(head.serial) === true) return
+    if (this.#size >= this.#most) this.#forgetOne(sender)
+    this.#size += 1
+    // It may have been this caller's last one that was forgotten.
+    const here = this.#calls.get(sender)
+    if (here === undefined) this.#calls.set(sender, new Set([head.serial]))
+    else here.add(head.serial)
   }
 
   /** Whether this is the answer to one of them. It is the only one. */
   answers({ destination, replySerial }: MessageHead): boolean {
-    return this.#calls.delete(`${destination} ${replySerial}`)
+    return destination !== undefined && replySerial !== undefined && this.#delete(destination, replySerial)
+  }
+
+  #forgetOne(caller: string): void {
+    const [first = caller] = this.#calls.keys()
+    const from = this.#calls.has(caller) ? caller : first
+    const [oldest = 0] = this.#calls.get(from) ?? []
+    this.#delete(from, oldest)
+  }
+
+  #delete(caller: string, serial: number): boolean {
+    const serials = this.#calls.get(caller)
+    if (serials?.delete(serial) !== true) return false
+    this.#size -= 1
+    if (serials.size === 0) this.#calls.delete(caller)
+    return true
   }
 }

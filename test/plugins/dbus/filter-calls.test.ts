@@ -243,6 +243,37 @@ describe('replies of a filtered client', () => {
   })
 })
 
+describe('calls to a filtered client that wait for its reply', () => {
+  const reply = (replySerial: number, destination: string): Message =>
+    returned(replySerial, { sender: undefined, destination })
+
+  test('of one who calls without end are forgotten before those of others', () => {
+    const stage = new FilterStage({ limits: { dbusCalls: 3, dbusSeen: 10 } }).start()
+    stage.fromBus(call({ serial: 1, sender: OWNER, destination: ME }))
+    for (const serial of [1, 2, 3, 4]) stage.fromBus(call({ serial, sender: STRANGER, destination: ME }))
+    const verdicts = [1, 2, 3, 4].map(serial => said(stage.send(reply(serial, STRANGER))))
+    assert.deepEqual(verdicts, ['drop reply', 'drop reply', 'pass', 'pass'])
+    assert.equal(said(stage.send(reply(1, OWNER))), 'pass')
+  })
+
+  test('of those who call first are forgotten where others have none to forget', () => {
+    const stage = new FilterStage({ limits: { dbusCalls: 2, dbusSeen: 10 } }).start()
+    for (const sender of [':1.41', ':1.42', ':1.43'])
+      stage.fromBus(call({ serial: 1, sender, destination: ME }))
+    const verdicts = [':1.41', ':1.42', ':1.43'].map(name => said(stage.send(reply(1, name))))
+    assert.deepEqual(verdicts, ['drop reply', 'pass', 'pass'])
+  })
+
+  test('a bound of one is one', () => {
+    const stage = new FilterStage({ limits: { dbusCalls: 1, dbusSeen: 10 } }).start()
+    for (const serial of [1, 2]) stage.fromBus(call({ serial, sender: STRANGER, destination: ME }))
+    assert.deepEqual(
+      [1, 2].map(serial => said(stage.send(reply(serial, STRANGER)))),
+      ['drop reply', 'pass'],
+    )
+  })
+})
+
 describe('signals of a filtered client', () => {
   const to = (destination: string | undefined, interfaceName: string): Message =>
     signal({ destination, interface: interfaceName })
