@@ -5,9 +5,9 @@
 import { E, pipe, TE } from '../../src/fp.ts'
 import type { InjectError } from '../../src/model/errors.ts'
 import type { Link } from '../../src/model/link.ts'
+import { providerSocketOf } from '../../src/model/provider-socket.ts'
 import type { Plugin } from '../../src/plugin/contract.ts'
 import type { SocketRequest } from '../../src/toolbox/contract.ts'
-import { providerSocketOf } from './address.ts'
 import { optionsOf } from './options.ts'
 
 const requestFor = (link: Link): E.Either<InjectError, SocketRequest> =>

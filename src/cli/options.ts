@@ -22,6 +22,7 @@ import { dbusOptions } from './dbus-options.ts'
 import { dbusPolicyOptions } from './dbus-policy-options.ts'
 import { DAY_MS, HOUR_MS, KIB, limitOption, MIB, MILLION, MINUTE_MS } from './limit-option.ts'
 import { restOptions } from './rest-options.ts'
+import { waylandOptions } from './wayland-options.ts'
 
 export interface DaemonConfig {
   /** Pantavisor's socket, absolute. */
@@ -315,6 +316,7 @@ export const DAEMON_OPTIONS: readonly Option<DaemonConfig>[] = [
   ...restOptions<DaemonConfig>(),
   ...dbusOptions<DaemonConfig>(),
   ...dbusPolicyOptions<DaemonConfig>(),
+  ...waylandOptions<DaemonConfig>(),
   ...workOptions,
   ...logOptions,
 ]

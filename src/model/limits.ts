@@ -135,6 +135,12 @@ export interface ProtocolLimits {
   readonly dbusPolicyRules: number
   /** Files are looked at again this often while connections exist. */
   readonly dbusPolicyLookMs: number
+
+  // Of a `wayland` link's connections.
+  /** Registries, and objects that destroy them, of one connection. */
+  readonly waylandObjects: number
+  /** Globals that are hidden from one connection. */
+  readonly waylandHiddenGlobals: number
 }
 
 const KIB = 1024
@@ -216,4 +222,8 @@ export const DEFAULT_LIMITS: Limits = {
   dbusPolicyFiles: 512,
   dbusPolicyRules: 20_000,
   dbusPolicyLookMs: 5000,
+
+  // A library that forgets its registries makes thousands in a day, and each is a burst of events for the compositor.
+  waylandObjects: 4096,
+  waylandHiddenGlobals: 4096,
 }

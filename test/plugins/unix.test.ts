@@ -1,11 +1,11 @@
 /** The unix plugin's decisions: what a link's option string and socket mean. No toolbox does anything here. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { providerSocketOf } from '../../plugins/unix/address.ts'
 import plugin from '../../plugins/unix/index.ts'
 import { optionsOf } from '../../plugins/unix/options.ts'
 import { E } from '../../src/fp.ts'
 import type { Link } from '../../src/model/link.ts'
+import { providerSocketOf } from '../../src/model/provider-socket.ts'
 import { aLink } from '../support/builders.ts'
 import { failureOf, must } from '../support/descriptors.ts'
 import { fakeWorld, placeOf } from '../support/fakes.ts'

@@ -13,6 +13,7 @@ import { rest } from './rest.ts'
 import { restBulk } from './rest-bulk.ts'
 import { roundTrip } from './round-trip.ts'
 import { start } from './start.ts'
+import { wayland } from './wayland.ts'
 
 export const MEASURES: readonly Measure[] = [
   bulk,
@@ -22,6 +23,7 @@ export const MEASURES: readonly Measure[] = [
   many,
   rest,
   restBulk,
+  wayland,
   start,
   links,
   pass,
