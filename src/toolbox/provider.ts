@@ -45,6 +45,7 @@ const DIAL_RETRIES: ReadonlyMap<string, Figure> = new Map(
 interface Waiter {
   readonly as: DialAs
   readonly kind: SocketKind
+  readonly named: boolean
   readonly done: DialDone
   /** When it gives up on a provider that is not there, and on one whose backlog is full. */
   readonly deadline: number
@@ -112,12 +113,13 @@ export class ProviderDialer implements Dialer {
     this.#serve()
   }
 
-  dial(as: DialAs, kind: SocketKind, done: DialDone): CancelDial {
+  dial(as: DialAs, kind: SocketKind, done: DialDone, named = false): CancelDial {
     const { clock, dialing } = this.#options
     const now = clock.now()
     const waiter: Waiter = {
       as,
       kind,
+      named,
       done,
       deadline: now + dialing.graceMs,
       backlogDeadline: now + dialing.backlogMs,
@@ -167,10 +169,10 @@ export class ProviderDialer implements Dialer {
     }
   }
 
-  #connectFor({ as, kind }: Waiter): E.Either<SyscallError | IdentityProblem, Connected> {
+  #connectFor({ as, kind, named }: Waiter): E.Either<SyscallError | IdentityProblem, Connected> {
     const { sockets, link, refusesRights, dialing } = this.#options
     const credentialsByte = dialing.credentialsByte === true
-    return sockets.connect(this.#provider, kind, { as, link, refusesRights, credentialsByte })
+    return sockets.connect(this.#provider, kind, { as, link, refusesRights, named, credentialsByte })
   }
 
   #countRetry({ errno }: SyscallError): void {

@@ -7,9 +7,9 @@ import { closeListener } from '../kernel/closing.ts'
 import type { BorrowedFd, OwnedFd } from '../kernel/fd.ts'
 import { type FileStatus, rename, sameFile, setMode, statusIn, statusOf, unlink } from '../kernel/files.ts'
 import { inMountNamespaceOf } from '../kernel/namespace.ts'
-import { bindHere, fileOf, openSocket, receiveCredentials, startListening } from '../kernel/socket.ts'
+import { bindHere, fileOf, openSocket, receiveCredentials } from '../kernel/socket.ts'
 import { type SyscallError, syscallError } from '../model/errors.ts'
-import type { PlantRequest } from './plant.ts'
+import { asksForCredentials, listen, type PlantRequest } from './plant.ts'
 import { privateName } from './private-name.ts'
 
 /** Access is decided by the link, not by the file's mode. */
@@ -55,15 +55,15 @@ const prepare = (
   directory: BorrowedFd,
   name: string,
 ): E.Either<SyscallError, FileStatus> => {
-  const { kind, backlog, subject, at } = request
+  const { subject, at } = request
   // On the listener, so that what is sent before the accept carries credentials too.
-  if (kind === 'seqpacket') receiveCredentials(socket)
+  if (asksForCredentials(request)) receiveCredentials(socket)
   const bound = bindInside(socket, request, directory, name)
   if (E.isLeft(bound)) return bound
   at('bound')
   const status = openToAll(socket, subject)
   if (E.isRight(status)) at('mode set')
-  const listening = E.isRight(status) ? startListening(socket, backlog, subject) : status
+  const listening = E.isRight(status) ? listen(socket, request) : status
   if (E.isRight(listening)) at('listening')
   else unlink(directory, name, subject)
   return E.isRight(listening) ? status : listening
