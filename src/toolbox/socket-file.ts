@@ -6,7 +6,7 @@ import { E } from '../fp.ts'
 import { closeListener } from '../kernel/closing.ts'
 import type { BorrowedFd, OwnedFd } from '../kernel/fd.ts'
 import { type FileStatus, rename, sameFile, setMode, statusIn, statusOf, unlink } from '../kernel/files.ts'
-import { inMountNamespaceOf } from '../kernel/namespace.ts'
+import { inMountNamespaceOf, inNetworkNamespaceOf } from '../kernel/namespace.ts'
 import { bindHere, fileOf, openSocket, receiveCredentials } from '../kernel/socket.ts'
 import { type SyscallError, syscallError } from '../model/errors.ts'
 import { asksForCredentials, listen, type PlantRequest } from './plant.ts'
@@ -101,6 +101,13 @@ const replace = (
   return failure
 }
 
+/** Abstract names are looked up where a socket was made: one that answers its clients is made where they are. */
+const openWhereAnswered = ({ kind, container, subject }: PlantRequest): E.Either<SyscallError, OwnedFd> => {
+  if (kind !== 'dgram') return openSocket(kind, subject)
+  const entered = inNetworkNamespaceOf(container.handle, subject, () => openSocket(kind, subject))
+  return E.isLeft(entered) ? entered : entered.right
+}
+
 /**
  * Make a listening socket at `name` in a directory, in the place of `stale` if there is one. On a Left nothing is left
  * behind, and nothing was destroyed. EEXIST: what stands there is not what was looked at.
@@ -111,8 +118,8 @@ export const makeSocketFile = (
   name: string,
   stale: FileStatus | undefined,
 ): E.Either<SyscallError, SocketFile> => {
-  const { kind, subject, at, scribe, target } = request
-  const socket = openSocket(kind, subject)
+  const { subject, at, scribe, target } = request
+  const socket = openWhereAnswered(request)
   if (E.isLeft(socket)) return socket
   const temporary = privateName()
   const trace = scribe.announce({ kind: 'socket', path: target, private: temporary })
