@@ -61,6 +61,16 @@ const userWho = (passwd: string, fits: (user: User) => boolean): User | undefine
   return undefined
 }
 
+/** What names stand for in passwd or in group, whose ids both are the third of a line: of two lines the first one counts. */
+export const idsByName = (text: string): ReadonlyMap<string, number> => {
+  const ids = new Map<string, number>()
+  for (const [name = '', , third] of linesOf(text)) {
+    const id = idOf(third)
+    if (id !== undefined && !ids.has(name)) ids.set(name, id)
+  }
+  return ids
+}
+
 /** The primary group, and those whose line lists the user. */
 const groupsOf = (group: string, { name, gid }: User): readonly number[] => {
   const groups = new Set([gid])

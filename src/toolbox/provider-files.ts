@@ -18,10 +18,11 @@ const problemOf = ({ errno, call }: SyscallError): FileProblem => {
   return errno === 'EINVAL' || errno === 'ENOTDIR' ? 'not a file' : 'unreadable'
 }
 
-export const providerFiles = (container: Container): ProviderFiles => {
-  const root = container.handle.root.borrowed
-  const subject = `provider process ${container.pid}`
+export const providerFiles = (container: Container): ProviderFiles =>
+  filesUnder(container.handle.root.borrowed, `provider process ${container.pid}`)
 
+/** Files below any directory, which stays the caller's. `subject` is whose it is, for errors. */
+export const filesUnder = (root: BorrowedFd, subject: string): ProviderFiles => {
   const at = <A>(
     path: string,
     body: (found: BorrowedFd) => E.Either<SyscallError, A>,
