@@ -87,6 +87,7 @@ export class ProviderDialer implements Dialer {
   #retryMs: number
   #timer: unknown
   #serving = false
+  #saidRoot = false
   /** A provider that is away concerns every client that comes: one line says it. */
   readonly #log: QuietLog
 
@@ -162,11 +163,20 @@ export class ProviderDialer implements Dialer {
       this.#waiters.shift()
       if (E.isRight(connected)) {
         this.#retryMs = this.#options.limits.connectRetryMs
+        if (waiter.as === 'role' && connected.right.as?.uid === 0) this.#sayRoot()
         this.#answer(waiter, connected.right.socket, connected.right.as)
       } else {
         this.#fail(waiter, connected.left)
       }
     }
+  }
+
+  /** It is what was assigned, and seldom what was meant. */
+  #sayRoot(): void {
+    if (this.#saidRoot) return
+    this.#saidRoot = true
+    const { link, log } = this.#options
+    log.warn({ role: link.role, uid: 0 }, 'the role of the link is root in its provider')
   }
 
   #connectFor({ as, kind, named }: Waiter): E.Either<SyscallError | IdentityProblem, Connected> {

@@ -179,6 +179,32 @@ scenario('a child of the process that connected is told as itself', async world 
   assert.deepEqual([text, writer?.uid], ['hello', 8])
 })
 
+scenario('packets of any size, and empty ones, come whole with their writers', async world => {
+  const met = await meeting(world, { interface: 'unix+creds+seqpacket', kind: 'seqpacket' })
+  await met.provider.askCredentials('door')
+  const accepted = met.provider.accept('door', 'line')
+  await met.consumer.connect('line', TARGET, { kind: 'seqpacket', sendBuffer: 4_000_000 })
+  await accepted
+  for (const size of [900_000, 0, 300_000]) await met.consumer.send('line', 'x', { size })
+  for (const size of [900_000, 0, 300_000]) {
+    const { bytes, writer, cut, end } = await met.provider.receiveAttested('line', 1_000_000)
+    assert.deepEqual([bytes, writer?.uid, cut, end], [size, 0, false, false])
+  }
+})
+
+scenario('what waits for a slow reader keeps its writers, and blocks who writes on', async world => {
+  const met = await meeting(world, { interface: 'unix+creds' })
+  await met.provider.askCredentials('door')
+  await connect(met)
+  const filled = await met.consumer.fill('line', 300)
+  assert.ok(filled > 100_000 && filled < 5_000_000, `${filled}`)
+  const { bytes } = await met.provider.take('line', filled)
+  assert.equal(bytes, filled)
+  await met.consumer.sendAs('line', 'last', { uid: 9, gid: 9 })
+  const { text, writer } = await met.provider.receiveAttested('line')
+  assert.deepEqual([text, writer?.uid], ['last', 9])
+})
+
 scenario('a megabyte of messages keeps its writers and its order', async world => {
   const met = await meeting(world, { interface: 'unix+creds' })
   await met.provider.askCredentials('door')
