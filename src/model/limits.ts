@@ -36,6 +36,12 @@ export interface Limits extends ProtocolLimits {
   /** A packet is held whole. */
   readonly packetBytes: number
 
+  // Of a datagram socket, which has clients but no connections.
+  /** Sockets to its provider, one for each client that can be answered; the one that was unused longest goes first. */
+  readonly datagramClients: number
+  /** One that is not used is closed after this. */
+  readonly datagramIdleMs: number
+
   // Of the descriptor table.
   /** In the queues of one link; 0: half of those of all links. */
   readonly heldDescriptorsPerLink: number
@@ -170,6 +176,9 @@ export const DEFAULT_LIMITS: Limits = {
   queueDescriptors: 512,
   queuePackets: 256,
   packetBytes: 16 * MIB,
+
+  datagramClients: 256,
+  datagramIdleMs: 30_000,
 
   heldDescriptorsPerLink: 0,
   heldDescriptors: 0,

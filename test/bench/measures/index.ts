@@ -4,6 +4,7 @@ import { bulk } from './bulk.ts'
 import { connections } from './connections.ts'
 import { descriptors } from './descriptors.ts'
 import { exit } from './exit.ts'
+import { identity } from './identity.ts'
 import { idle } from './idle.ts'
 import { links } from './links.ts'
 import { many } from './many.ts'
@@ -20,6 +21,7 @@ export const MEASURES: readonly Measure[] = [
   descriptors,
   roundTrip,
   connections,
+  identity,
   many,
   rest,
   restBulk,
