@@ -92,9 +92,9 @@ export const adviceForError = (error: InjectError, link: Link): string => {
     case 'AddressInvalid':
       return `Correct the field ${error.field} of ${link.name} in the manifest: ${error.reason}.`
     case 'OptionRefused':
-      return `Take the option ${JSON.stringify(error.option)} out of the manifest, if the service works without it; else wait for a version of pv-xconnect that has it.`
+      return `Correct the option ${JSON.stringify(error.option)} in the manifest, or take it out: ${error.reason}.`
     case 'KindUnsupported':
-      return `Let ${providerOf(link)} listen on ${error.socket} with a stream or seqpacket socket, or wait for a version of pv-xconnect that carries ${error.kind}.`
+      return `Let ${providerOf(link)} listen on ${error.socket} with a stream or seqpacket socket, or take out of the manifest what needs a connection (greeting, peercred, role-peercred).`
     case 'PluginFailed':
       return `This is a bug in the plugin ${error.plugin}; to restart the containers will not help. Report it, with the lines of the daemon's log around it.`
   }

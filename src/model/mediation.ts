@@ -8,7 +8,7 @@ export type MediationId = string & { readonly __brand: 'MediationId' }
 export interface Planted {
   /** A path, or an abstract name (`@…`). */
   readonly target: string
-  /** `stream` or `seqpacket` for sockets. */
+  /** `stream`, `seqpacket` or `dgram` for sockets. */
   readonly kind: string
   /**
    * Device and inode as decimal strings: a device number may need all 64 bits. Empty for an abstract name, which is no

@@ -40,6 +40,7 @@ export type {
   ConnectRequest,
   Dialing,
   FileProblem,
+  IntroductionRequest,
   LinkLog,
   OwnConnection,
   ProviderAddress,

@@ -11,9 +11,11 @@ import type { Mediation, MediationId, TeardownReport } from '../model/mediation.
 import type { Reactor } from '../reactor/contract.ts'
 import type { Connection } from '../relay/connection.ts'
 import { createCounters, type LinkCounters, snapshotOf } from '../relay/counters.ts'
+import { DatagramPost } from '../relay/datagram-post.ts'
 import { HeldDescriptors, sharesOf } from '../relay/descriptor-reserve.ts'
 import { Listener } from '../relay/listener.ts'
-import type { DataPlane, Descriptors, LinkTraffic } from '../relay/ports.ts'
+import type { DataPlane, Descriptors, Entrance, LinkTraffic } from '../relay/ports.ts'
+import { clientSocketsOf } from './client-sockets.ts'
 import { type Container, createContainers, peerError } from './containers.ts'
 import type {
   Attention,
@@ -29,6 +31,7 @@ import type {
 } from './contract.ts'
 import { createDirectories } from './directories.ts'
 import { createFarewells } from './farewell.ts'
+import { introductionFor } from './introduction.ts'
 import type { Journal } from './journal.ts'
 import { createLeftovers } from './leftovers.ts'
 import type { AtMoment } from './moments.ts'
@@ -55,7 +58,7 @@ interface Live {
   readonly request: SocketRequest
   readonly container: Container
   readonly plant: Plant
-  readonly listener: Listener
+  readonly entrance: Entrance
   readonly traffic: LinkTraffic
   readonly dialer: ProviderDialer
   readonly connections: Set<Connection>
@@ -135,7 +138,7 @@ export const createLinuxToolbox = ({
 
   /** Put the new one in the place of the kept one, whose connections it has taken over. */
   const supersede = (kept: Live): void => {
-    kept.listener.close()
+    kept.entrance.close()
     unplantLive(kept)
   }
 
@@ -215,11 +218,25 @@ export const createLinuxToolbox = ({
     const id = kept?.id ?? (`m${nextId++}` as MediationId)
     const counters = kept?.traffic.counters ?? createCounters(log)
     const dialer = kept?.dialer ?? newDialer(link, request, counters, log, () => kindMismatched(id))
+    /** It may be held anew, where a planted socket stays. */
+    const consumer = (): Container => alive.get(id)?.container ?? container
     const traffic: LinkTraffic = {
       plane,
       kind,
       descriptors: descriptorsFor(request, plant),
       session: request.session,
+      introduction:
+        request.introduction === undefined
+          ? undefined
+          : introductionFor({
+              request: request.introduction,
+              link,
+              consumer,
+              provider: () => dialer.provider.pid,
+              containers,
+              roles,
+              log,
+            }),
       dialer,
       counters,
       held: kept?.traffic.held ?? plane.held.ofLink(),
@@ -235,7 +252,10 @@ export const createLinuxToolbox = ({
       request,
       container,
       plant,
-      listener: new Listener(plant.listener, traffic, connections),
+      entrance:
+        kind === 'dgram'
+          ? new DatagramPost(plant.listener, traffic, clientSocketsOf(consumer))
+          : new Listener(plant.listener, traffic, connections),
       traffic,
       dialer,
       connections,
@@ -302,6 +322,7 @@ export const createLinuxToolbox = ({
         target: request.target,
         kind: kind.right.kind,
         backlog: limits.listenBacklog,
+        credentials: (request.introduction?.credentials ?? 'none') !== 'none',
         subject: ofLink(link),
         scribe: scribeFor(journal, link.consumer, container.right.pid, container.right.handle.started),
         ours: place => {
@@ -339,10 +360,12 @@ export const createLinuxToolbox = ({
       provider.socket === live.request.provider.socket && link.provider === live.link.provider
     // One that has just stopped ends its connections itself, after what it wrote has been delivered; and one that was
     // only said to have stopped keeps them.
-    if (!sameService || (provider.pid !== null && provider.pid !== live.lastRunning)) {
+    const isAnother = !sameService || (provider.pid !== null && provider.pid !== live.lastRunning)
+    if (isAnother) {
       for (const connection of [...live.connections]) if (connection.connected) connection.close()
     }
     live.dialer.retarget(provider)
+    if (isAnother) live.entrance.providerChanged()
     const found = live.request.kind === 'detected' ? sockets.kindOf(provider) : live.traffic.kind
     if (found !== 'unknown' && found !== live.traffic.kind) return inject(link, log, request, mediation)
     return E.right(mediationOf(refreshed(live, link, request, found === 'unknown')))
@@ -352,7 +375,7 @@ export const createLinuxToolbox = ({
     const live = alive.get(mediation.id)
     if (live === undefined) return { connectionsClosed: 0, leftBehind: [] }
     alive.delete(live.id)
-    live.listener.close()
+    live.entrance.close()
     const leftBehind = unplantLive(live)
     const { connections } = live
     const onGone = (): void => live.dialer.close()
@@ -415,7 +438,7 @@ export const createLinuxToolbox = ({
     close: () => {
       tell = () => undefined
       for (const live of alive.values()) {
-        live.listener.close()
+        live.entrance.close()
         for (const connection of [...live.connections]) connection.close()
         live.dialer.close()
         unplantLive(live)
