@@ -1,5 +1,6 @@
 /** `wayland` links in real containers, on the raw wire: a client and a compositor that a test leads, the unfair ones too. */
 import assert from 'node:assert/strict'
+import { runBundle } from '../cli/support.ts'
 import { eventually } from '../support/eventually.ts'
 import type { Entry } from '../support/pv-ctrl.ts'
 import { entryFor, inodeOf, keyOf, type ScenarioOptions, scenario, type World } from '../support/scenario.ts'
@@ -411,6 +412,28 @@ scenario(
   },
   options,
 )
+
+scenario('what a link hides and refuses is counted, and shown by describe', async world => {
+  const site = await siteIn(world)
+  await site.connect('a')
+  await site.client.says('a', [getRegistry(2)])
+  await compositorHears(site, 'a', getRegistry(2))
+  await site.compositor.says('a', [
+    global(2, 1, SECRET),
+    global(2, 2, 'weston_debug_v1'),
+    global(2, 3, 'wl_shm'),
+  ])
+  await clientHears(site, 'a', global(2, 3, 'wl_shm'))
+  await site.client.says('a', [bind(2, 1, SECRET)])
+  await bothEnd(site, 'a', { client: [refused(2, 1, SECRET)], compositor: [] })
+  await eventually('it is counted', async () => {
+    const { out } = await runBundle(['describe', 'app/any', '--control', site.daemon.control])
+    assert.match(out, /^ +hidden_globals +2 /m)
+    assert.match(out, /^ +refusals +reason interface +1 /m)
+    assert.match(out, /\b2 messages, 1 denial\b/)
+    return true
+  })
+})
 
 scenario('a link that is withdrawn takes its Wayland clients along', async world => {
   const site = await siteIn(world)
