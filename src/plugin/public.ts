@@ -38,9 +38,11 @@ export type {
 } from '../relay/contract.ts'
 export type {
   ConnectRequest,
+  DeviceNode,
   Dialing,
   FileProblem,
   LinkLog,
+  NodeRequest,
   OwnConnection,
   ProviderAddress,
   ProviderFiles,

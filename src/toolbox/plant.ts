@@ -2,6 +2,7 @@
  * Something planted for a link: a listener in its consumer, and how to look after it. What the two ways of planting
  * share: at a path (`plant-path.ts`) and under an abstract name (`plant-abstract.ts`).
  */
+import { E } from '../fp.ts'
 import { closeListener } from '../kernel/closing.ts'
 import type { OwnedFd } from '../kernel/fd.ts'
 import type { InjectError, SyscallError } from '../model/errors.ts'
@@ -50,3 +51,27 @@ export const refused = (target: string, cause: SyscallError): InjectError => ({
   target,
   cause,
 })
+
+/** The container may change the way to its target while we go it; this often is bad luck, more is a fight. */
+const ATTEMPTS = 3
+
+/** The container made or removed something on the way that we were going. */
+const wasInTheWay = (error: InjectError): boolean =>
+  error._tag === 'TargetRefused' && (error.cause.errno === 'EEXIST' || error.cause.errno === 'ENOENT')
+
+/** Try until what was planted is where the path leads. The last try counts, wherever it went: a look at the path finds out. */
+export const plantPersistently = <P>(
+  plantOnce: () => E.Either<InjectError, P>,
+  isThere: (plant: P) => boolean,
+  discardIt: (plant: P) => unknown,
+): E.Either<InjectError, P> => {
+  for (let attempt = 1; ; attempt += 1) {
+    const plant = plantOnce()
+    if (attempt === ATTEMPTS) return plant
+    if (E.isLeft(plant) && !wasInTheWay(plant.left)) return plant
+    if (E.isRight(plant)) {
+      if (isThere(plant.right)) return plant
+      discardIt(plant.right)
+    }
+  }
+}
