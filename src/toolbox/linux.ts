@@ -1,4 +1,7 @@
-/** The real toolbox: sockets planted in real containers, their connections run by the data plane. */
+/**
+ * The real toolbox: sockets planted in real containers, their connections run by the data plane; and, beside them, device nodes
+ * (`nodes.ts`).
+ */
 import { E, type TE } from '../fp.ts'
 import { refuseRights } from '../kernel/socket.ts'
 import { PipePool } from '../kernel/splice.ts'
@@ -7,7 +10,7 @@ import { type InjectError, syscallError } from '../model/errors.ts'
 import type { Pid } from '../model/identity.ts'
 import type { Limits } from '../model/limits.ts'
 import { keyOf, type Link } from '../model/link.ts'
-import type { Mediation, MediationId, TeardownReport } from '../model/mediation.ts'
+import { CLEAN_TEARDOWN, type Mediation, type MediationId, type TeardownReport } from '../model/mediation.ts'
 import type { Reactor } from '../reactor/contract.ts'
 import type { Connection } from '../relay/connection.ts'
 import { createCounters, type LinkCounters, snapshotOf } from '../relay/counters.ts'
@@ -27,17 +30,21 @@ import type {
   Toolbox,
   ToolboxHost,
 } from './contract.ts'
+import { createDeviceGrants } from './device-grants.ts'
 import { createDirectories } from './directories.ts'
 import { createFarewells } from './farewell.ts'
 import type { Journal } from './journal.ts'
 import { createLeftovers } from './leftovers.ts'
+import type { LiveMediations } from './live.ts'
 import type { AtMoment } from './moments.ts'
+import { createNodes } from './nodes.ts'
 import { createOwnConnections } from './own-connections.ts'
 import type { Plant } from './plant.ts'
 import { abstractPlace } from './plant-abstract.ts'
 import { plantSocket } from './plant-socket.ts'
 import { kindIsStale, type PlantedKind, plantedKindFor } from './planted-kind.ts'
 import { ProviderDialer } from './provider.ts'
+import { createProviderNodes } from './provider-node.ts'
 import { createProviderSockets } from './provider-socket.ts'
 import { repeat } from './repeat.ts'
 import { scribeFor } from './scribe.ts'
@@ -75,6 +82,8 @@ export interface LinuxToolboxOptions {
   readonly logFor: (link: Link) => LinkLog
   /** Told between the steps of an injection or a dial: a test may change the world there. */
   readonly atMoment?: AtMoment
+  /** Where sysfs is mounted; a test has its own. */
+  readonly sysfs?: string
 }
 
 const ofLink = (link: Link): string => `consumer ${link.consumer}, ${link.target}`
@@ -86,6 +95,7 @@ export const createLinuxToolbox = ({
   log,
   logFor,
   atMoment: at = () => undefined,
+  sysfs = '/sys',
 }: LinuxToolboxOptions): ToolboxHost => {
   const plane: DataPlane = {
     reactor,
@@ -117,6 +127,18 @@ export const createLinuxToolbox = ({
   const own = createOwnConnections(plane, limits.lingerMs)
   const shared = createSharedValues()
   const leftovers = createLeftovers({ journal, directories, containers, log })
+  const grants = createDeviceGrants({ journal, limits, log })
+  const newId = (): MediationId => `m${nextId++}` as MediationId
+  const nodes = createNodes({
+    containers,
+    directories,
+    journal,
+    leftovers,
+    grants,
+    providerNodes: createProviderNodes({ containers, at, sysfs }),
+    at,
+    newId,
+  })
 
   const mediationOf = (live: Live): Mediation => ({
     id: live.id,
@@ -191,7 +213,7 @@ export const createLinuxToolbox = ({
     log: LinkLog,
     kept: Live | undefined,
   ): Live => {
-    const id = kept?.id ?? (`m${nextId++}` as MediationId)
+    const id = kept?.id ?? newId()
     const counters = kept?.traffic.counters ?? createCounters(log)
     const dialer = kept?.dialer ?? newDialer(request, counters, log, () => kindMismatched(id))
     const traffic: LinkTraffic = {
@@ -275,6 +297,7 @@ export const createLinuxToolbox = ({
       const live = { ...kept, container: container.right }
       return E.right(mediationOf(refreshed(live, link, request, kind.right.assumed)))
     }
+    leftovers.makeRoom(container.right, request.target, 'socket')
     const plant = plantSocket(
       {
         container: container.right,
@@ -327,9 +350,7 @@ export const createLinuxToolbox = ({
     return E.right(mediationOf(refreshed(live, link, request, found === 'unknown')))
   }
 
-  const withdraw = async (mediation: Mediation): Promise<TeardownReport> => {
-    const live = alive.get(mediation.id)
-    if (live === undefined) return { connectionsClosed: 0, leftBehind: [] }
+  const withdrawLive = async (live: Live): Promise<TeardownReport> => {
     alive.delete(live.id)
     live.listener.close()
     const leftBehind = unplantLive(live)
@@ -341,10 +362,30 @@ export const createLinuxToolbox = ({
     return { connectionsClosed, leftBehind }
   }
 
-  const lossOf = (live: Live, deep: boolean): Loss | undefined => {
+  const lossOf = (live: Live, deep: boolean): Loss | 'none' => {
     if (live.container.exited) return 'consumer-exited'
     if (live.container.left || !live.plant.isStillOurs(deep)) return 'target-lost'
-    return kindIsStale(sockets, live) ? 'target-lost' : undefined
+    return kindIsStale(sockets, live) ? 'target-lost' : 'none'
+  }
+
+  const planted: LiveMediations = {
+    lossOf: (id, deep) => {
+      const live = alive.get(id)
+      return live === undefined ? undefined : lossOf(live, deep)
+    },
+    withdraw: id => {
+      const live = alive.get(id)
+      return live === undefined ? undefined : withdrawLive(live)
+    },
+    close: () => {
+      for (const live of alive.values()) {
+        live.listener.close()
+        for (const connection of [...live.connections]) connection.close()
+        live.dialer.close()
+        unplantLive(live)
+      }
+      alive.clear()
+    },
   }
 
   const toolboxFor = (link: Link): Toolbox => {
@@ -359,7 +400,11 @@ export const createLinuxToolbox = ({
       limits,
       injectSocket: (request, kept) => task(() => inject(link, linkLog, request, kept)),
       retargetSocket: (mediation, provider) => task(() => retarget(link, linkLog, mediation, provider)),
-      withdraw: mediation => () => withdraw(mediation),
+      injectNode: (request, kept) => task(() => nodes.inject(link, linkLog, request, kept)),
+      withdraw:
+        ({ id }) =>
+        async () =>
+          (await (planted.withdraw(id) ?? nodes.withdraw(id))) ?? CLEAN_TEARDOWN,
       connect: request => connect(request, linkLog),
       lookInto: provider => E.left(syscallError('pidfd_open', 'ENOSYS', `provider process ${provider}`)),
       userOfRole: provider => E.left(syscallError('pidfd_open', 'ENOSYS', `provider process ${provider}`)),
@@ -372,16 +417,18 @@ export const createLinuxToolbox = ({
 
   return {
     toolboxFor,
-    sweep: leftovers.sweep,
+    sweep: admitted => {
+      leftovers.sweep(admitted)
+      grants.sweep(admitted)
+    },
     follow: (pids: ReadonlySet<Pid>) => containers.follow(pids),
     observe: (ids, deep) => {
       const losses = new Map<MediationId, Loss>()
       containers.lookForMoves(deep)
       directories.lookAnew()
       for (const id of ids) {
-        const live = alive.get(id)
-        const loss = live === undefined ? 'target-lost' : lossOf(live, deep)
-        if (loss !== undefined) losses.set(id, loss)
+        const loss = planted.lossOf(id, deep) ?? nodes.lossOf(id, deep) ?? 'target-lost'
+        if (loss !== 'none') losses.set(id, loss)
       }
       return losses
     },
@@ -393,16 +440,12 @@ export const createLinuxToolbox = ({
     },
     close: () => {
       tell = () => undefined
-      for (const live of alive.values()) {
-        live.listener.close()
-        for (const connection of [...live.connections]) connection.close()
-        live.dialer.close()
-        unplantLive(live)
-      }
-      alive.clear()
+      planted.close()
+      nodes.close()
       farewells.close()
       own.close()
       leftovers.close()
+      grants.close()
       containers.close()
       plane.pipes.close()
       journal.close()

@@ -49,6 +49,8 @@ export interface NodePlant {
   readonly planted: Planted
   readonly container: Container
   readonly device: DeviceNumber
+  /** It is what an earlier run made. */
+  readonly tookOver: boolean
   /** As `Plant.isStillOurs`, also of a node that was found. */
   isStillThere(deep: boolean): boolean
   /** Give it another owner and mode; one that was found keeps its own. */
@@ -63,6 +65,7 @@ interface AtTarget {
   readonly status: FileStatus
   /** What the name shows when a mounted node is taken away. */
   readonly below: { readonly device: string; readonly inode: string } | undefined
+  readonly tookOver: boolean
   /** Strikes it out of the journal; nothing for what was found. */
   readonly gone: () => void
 }
@@ -71,6 +74,7 @@ class NodeAtPath implements NodePlant {
   readonly planted: Planted
   readonly container: Container
   readonly device: DeviceNumber
+  readonly tookOver: boolean
   readonly #node: AtTarget
   readonly #directories: Directories
   readonly #directory: HeldDirectory
@@ -93,6 +97,7 @@ class NodeAtPath implements NodePlant {
     }
     this.container = container
     this.device = device
+    this.tookOver = node.tookOver
     this.#node = node
     this.#directories = directories
     this.#directory = directory
@@ -159,11 +164,14 @@ const takeOver = (
 ): Look => {
   const { below } = made
   if (status.node !== undefined && sameDevice(status.node, device)) {
-    return E.right({ kind: below === undefined ? 'node' : 'mounted node', file, status, below, gone })
+    const kind = below === undefined ? 'node' : 'mounted node'
+    return E.right({ kind, file, status, below, tookOver: true, gone })
   }
   file.close()
   const removed = removeNode(directory, nameOf(target), subject)
-  return E.isLeft(removed) ? E.left(refused(target, removed.left)) : E.right(undefined)
+  if (E.isLeft(removed)) return E.left(refused(target, removed.left))
+  gone()
+  return E.right(undefined)
 }
 
 /** What stands at the target and is right; `undefined` where nothing does. Looked at through one descriptor. */
@@ -183,8 +191,14 @@ const look = (request: NodePlantRequest, directory: BorrowedFd): Look => {
     [remains.made, remains.made.below].some(each => each !== undefined && sameIdentity(each, status.right))
   if (wasOurs) return takeOver(request, directory, remains, file.right, status.right)
   if (status.right.node !== undefined && sameDevice(status.right.node, device)) {
-    const found = { file: file.right, status: status.right, below: undefined, gone: () => undefined }
-    return E.right({ kind: 'found node', ...found })
+    return E.right({
+      kind: 'found node',
+      file: file.right,
+      status: status.right,
+      below: undefined,
+      tookOver: false,
+      gone: () => undefined,
+    })
   }
   file.right.close()
   return E.left(occupied(target, status.right))
@@ -205,7 +219,8 @@ const makeFileFor = (request: NodeFileRequest, directory: BorrowedFd): E.Either<
 const make = (request: NodePlantRequest, directory: BorrowedFd): E.Either<InjectError, AtTarget> => {
   const made = makeFileFor(request, directory)
   if (E.isLeft(made)) return E.left(refused(request.target, made.left))
-  return E.right({ kind: made.right.below === undefined ? 'node' : 'mounted node', ...made.right })
+  const kind = made.right.below === undefined ? 'node' : 'mounted node'
+  return E.right({ ...made.right, kind, tookOver: false })
 }
 
 /** One attempt, from the root down to the name. */
