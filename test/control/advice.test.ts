@@ -31,6 +31,8 @@ const ERRORS: { readonly [Tag in InjectError['_tag']]: Extract<InjectError, { re
   AddressInvalid: { _tag: 'AddressInvalid', field: 'socket', value: '@x', reason: 'abstract' },
   OptionRefused: { _tag: 'OptionRefused', option: 'creds', reason: 'not yet' },
   KindUnsupported: { _tag: 'KindUnsupported', socket: '/s', kind: 'dgram' },
+  DeviceAbsent: { _tag: 'DeviceAbsent', path: '/dev/dri/card0', reason: 'nothing is there' },
+  DeviceRefused: { _tag: 'DeviceRefused', path: '/dev/dri/card0', reason: 'it is no DRM device (1:3)' },
   PluginFailed: { _tag: 'PluginFailed', plugin: 'unix', message: 'oops' },
 }
 

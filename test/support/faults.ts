@@ -65,7 +65,7 @@ export const withFaults = async (
           container: async (name, options) => adopt(await startContainer(name, scratch, options)),
           adopt,
         }),
-      atMoment,
+      () => ({ atMoment }),
     )
   } finally {
     await Promise.all(mortals.map(mortal => mortal.kill()))

@@ -58,12 +58,17 @@ describe('the lines of a journal', () => {
   test('what was struck out is not', () => {
     assert.deepEqual(readJournal(textOf(BEGINNING, announced(1), { is: 'gone', id: 1 }), BOOT), {
       traces: [],
+      grants: [],
       unreadable: 0,
     })
   })
 
   test('a journal of another boot says nothing: its processes are gone', () => {
-    assert.deepEqual(readJournal(textOf(BEGINNING, announced(1)), 'another'), { traces: [], unreadable: 0 })
+    assert.deepEqual(readJournal(textOf(BEGINNING, announced(1)), 'another'), {
+      traces: [],
+      grants: [],
+      unreadable: 0,
+    })
   })
 
   test('a journal of another version is not guessed at', () => {
