@@ -154,7 +154,7 @@ export const allow = ({ directory }: DeviceGroup, device: DeviceNumber, mostGrou
   return { errno: undefined, tooMany: false }
 }
 
-/** Take it away again, from the groups below too; the kernel sees to that. What is open stays open. */
+/** Take a device away, as the journal spells it, from the groups below too; the kernel sees to that. What is open stays open. */
 export const deny = ({ directory }: DeviceGroup, device: string): string | undefined => {
   const errno = tell(directory, 'devices.deny', device)
   return errno === 'ENOENT' || errno === 'ENODEV' ? undefined : errno

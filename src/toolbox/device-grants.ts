@@ -102,7 +102,7 @@ export const createDeviceGrants = ({ journal, limits, log }: DeviceGrantsOptions
   const withdrawLeft = (trace: GrantTrace): void => {
     left.delete(keyOf(trace.inode, trace.device))
     const group = groupNoted(trace.group, trace.inode)
-    const errno = group === undefined ? undefined : deny(group, `${trace.device} rw`)
+    const errno = group === undefined ? undefined : deny(group, trace.device)
     journal.gone(trace.id)
     const { consumer, device } = trace
     if (errno !== undefined)
@@ -178,7 +178,7 @@ export const createDeviceGrants = ({ journal, limits, log }: DeviceGrantsOptions
     entries.delete(keyOf(group.inode, spelled(device)))
     if (noted === undefined) return []
     const there = stillThere(group)
-    const errno = there === undefined ? undefined : deny(there, `${spelled(device)} rw`)
+    const errno = there === undefined ? undefined : deny(there, spelled(device))
     journal.gone(noted.id)
     return errno === undefined ? [] : [`${spelled(device)} in cgroup ${group.path}: ${errno}`]
   }
