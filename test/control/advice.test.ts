@@ -127,6 +127,20 @@ describe('advice', () => {
     assert.equal(texts[3], 'Nothing: it works.')
   })
 
+  it('tells whose word a denial is', () => {
+    const denied = (rule: string) => adviceForVerdict({ _tag: 'Denied', rule }, AROUND) ?? ''
+    assert.match(denied('rule 2: deny type=drm'), /^The policy denies it/)
+    assert.match(denied('drm: role render may not get card0'), /Assign another role/)
+    for (const rule of ['rule 2: deny type=drm', 'drm: role render may not get card0']) isProse(denied(rule))
+  })
+
+  it('speaks of a device node, and not of connections, where that is what was planted', () => {
+    const advice = adviceFor(aView({ device: '226:0', counters: {} }), AROUND).join()
+    assert.match(advice, /the node is there/)
+    assert.doesNotMatch(advice, /connect/)
+    isProse(advice)
+  })
+
   it('calls an injection stuck that has taken long', () => {
     const fresh = aView({ state: 'injecting.wanted', since: NOW - 1000 })
     const stuck = aView({ state: 'injecting.wanted', since: NOW - 60_000 })
