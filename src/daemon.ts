@@ -33,6 +33,7 @@ import { logOfLink, quietLog } from './toolbox/quiet-log.ts'
 const BUILT_IN = {
   unix: () => import('../plugins/unix/index.ts'),
   rest: () => import('../plugins/rest/index.ts'),
+  dbus: () => import('../plugins/dbus/index.ts'),
   drm: () => import('../plugins/drm/index.ts'),
 }
 

@@ -18,6 +18,7 @@ import {
   type UsageError,
   type Variables,
 } from './arguments.ts'
+import { dbusPolicyOptions } from './dbus-policy-options.ts'
 import { DAY_MS, HOUR_MS, KIB, limitOption, MIB, MILLION, MINUTE_MS } from './limit-option.ts'
 import { restOptions } from './rest-options.ts'
 
@@ -323,6 +324,7 @@ export const DAEMON_OPTIONS: readonly Option<DaemonConfig>[] = [
   ...connectionOptions,
   ...queueOptions,
   ...restOptions<DaemonConfig>(),
+  ...dbusPolicyOptions<DaemonConfig>(),
   ...workOptions,
   ...logOptions,
 ]

@@ -17,6 +17,7 @@ export const SO_SNDBUFFORCE = 32
 /** Since Linux 6.16. */
 export const SO_PASSRIGHTS = 83
 export const SCM_RIGHTS = 1
+export const SCM_CREDENTIALS = 2
 /** The kernel takes no more in one message (`SCM_MAX_FD`, unix(7)). */
 export const SCM_MAX_FD = 253
 export const SHUT_RD = 0
@@ -133,13 +134,54 @@ interface SyscallNumbers {
   readonly pivot_root: number
   readonly renameat2: number
   readonly statx: number
+  /** These of ids of 32 bits: on 32-bit arm, those that end in `32`. */
+  readonly setresuid: number
+  readonly setresgid: number
+  readonly getgroups: number
+  readonly setgroups: number
+}
+
+/** As all architectures have them that came late (`asm-generic/unistd.h`). */
+const GENERIC = {
+  bpf: 280,
+  memfd_create: 279,
+  mknodat: 33,
+  pivot_root: 41,
+  renameat2: 276,
+  statx: 291,
+  setresuid: 147,
+  setresgid: 149,
+  getgroups: 158,
+  setgroups: 159,
 }
 
 const BY_ARCHITECTURE: Readonly<Record<string, SyscallNumbers>> = {
-  x64: { bpf: 321, memfd_create: 319, mknodat: 259, pivot_root: 155, renameat2: 316, statx: 332 },
-  arm64: { bpf: 280, memfd_create: 279, mknodat: 33, pivot_root: 41, renameat2: 276, statx: 291 },
-  riscv64: { bpf: 280, memfd_create: 279, mknodat: 33, pivot_root: 41, renameat2: 276, statx: 291 },
-  arm: { bpf: 386, memfd_create: 385, mknodat: 324, pivot_root: 218, renameat2: 382, statx: 397 },
+  x64: {
+    bpf: 321,
+    memfd_create: 319,
+    mknodat: 259,
+    pivot_root: 155,
+    renameat2: 316,
+    statx: 332,
+    setresuid: 117,
+    setresgid: 119,
+    getgroups: 115,
+    setgroups: 116,
+  },
+  arm64: GENERIC,
+  riscv64: GENERIC,
+  arm: {
+    bpf: 386,
+    memfd_create: 385,
+    mknodat: 324,
+    pivot_root: 218,
+    renameat2: 382,
+    statx: 397,
+    setresuid: 208,
+    setresgid: 210,
+    getgroups: 205,
+    setgroups: 206,
+  },
 }
 
 const numbers = (): SyscallNumbers => {

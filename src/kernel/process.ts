@@ -11,7 +11,6 @@ import { c } from './declarations.ts'
 import { lastError } from './errno.ts'
 import { type BorrowedFd, OwnedFd } from './fd.ts'
 import { type FileStatus, openDirectory, openForReading, sameFile, statusAt, statusOf } from './files.ts'
-import { rootOfMap } from './id-map.ts'
 import { NativeBlock } from './memory.ts'
 import { POLLFD } from './structs.ts'
 
@@ -55,34 +54,35 @@ export interface ProcessHandle {
   readonly network: NetworkNamespace | undefined
 }
 
-/** Every id is itself: the host's own. */
-const IDENTITY_MAP = '0 0 4294967295'
-
-/** The maps of a process's user namespace, as text (`id-map.ts`). */
-export interface IdMaps {
-  readonly uid: string
-  readonly gid: string
+/**
+ * Our id for the root of a map's user namespace; each line is `inside outside count` (user_namespaces(7)). A map without
+ * root has its first user instead: only ids of the map can own files that were made inside. An empty one, of a process
+ * that is just being set up, maps nobody, and what is made belongs to the host's root.
+ */
+export const rootOfMap = (map: string): number => {
+  const lines = map.split('\n').flatMap(line => {
+    const [inside, outside] = line.trim().split(/\s+/).map(Number)
+    return outside === undefined ? [] : [{ inside, outside }]
+  })
+  return (lines.find(({ inside }) => inside === 0) ?? lines[0])?.outside ?? 0
 }
 
-/** Read anew each time: a map is written when its process runs already. ESRCH: it has ended. */
-export const idMapsOf = (pid: Pid, { pidfd }: ProcessHandle): E.Either<SyscallError, IdMaps> => {
-  if (pidfd === undefined) return E.right({ uid: IDENTITY_MAP, gid: IDENTITY_MAP })
+/**
+ * Who shall own what is made in the container of a process: its root. Read anew each time: a map is written when its
+ * process runs already.
+ */
+export const ownerFor = (pid: Pid, { pidfd }: ProcessHandle): E.Either<SyscallError, Owner> => {
+  if (pidfd === undefined) return E.right({ uid: 0, gid: 0 })
   const gone = (): SyscallError => syscallError('pidfd_open', 'ESRCH', `process ${pid}`)
   try {
-    const read = (map: string): string => readFileSync(`/proc/${pid}/${map}`, 'utf8')
-    const maps = { uid: read('uid_map'), gid: read('gid_map') }
-    return hasExited(pidfd.borrowed) ? E.left(gone()) : E.right(maps)
+    const read = (map: string): number => rootOfMap(readFileSync(`/proc/${pid}/${map}`, 'utf8'))
+    const owner = { uid: read('uid_map'), gid: read('gid_map') }
+    return hasExited(pidfd.borrowed) ? E.left(gone()) : E.right(owner)
   } catch (error) {
     if (hasExited(pidfd.borrowed)) return E.left(gone())
     const errno = (error as NodeJS.ErrnoException).code ?? String(error)
     return E.left(syscallError('read', errno, `/proc/${pid}/uid_map`))
   }
-}
-
-/** Who shall own what is made in the container of a process: its root. */
-export const ownerFor = (pid: Pid, handle: ProcessHandle): E.Either<SyscallError, Owner> => {
-  const maps = idMapsOf(pid, handle)
-  return E.isLeft(maps) ? maps : E.right({ uid: rootOfMap(maps.right.uid), gid: rootOfMap(maps.right.gid) })
 }
 
 /** Field 22 of /proc/pid/stat (proc(5)); the second one, the program's name, may hold anything, parentheses too. */

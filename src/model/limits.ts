@@ -73,7 +73,14 @@ export interface Limits extends ProtocolLimits {
   readonly pluginAnswerMs: number
 }
 
-/** Limits of single protocols: all that a plugin is shown of the daemon's. */
+/** Limits whose value is a number, with its unit in its name. */
+export type NumericLimit = Exclude<keyof Limits, 'dbusPolicy'>
+
+/** What becomes of a message that a provider's bus policy denies: it is refused, only reported, or the policy is not looked at. */
+export const DBUS_POLICY_MODES = ['enforce', 'audit', 'off'] as const
+export type DbusPolicyMode = (typeof DBUS_POLICY_MODES)[number]
+
+/** Limits of single protocols, and how strictly one of them is held to: all that a plugin is shown of the daemon's. */
 export interface ProtocolLimits {
   // Of a `rest` link's requests. A head is the request line and the fields; a line over its limit is not read to its end.
   readonly restHeadBytes: number
@@ -126,6 +133,7 @@ export interface ProtocolLimits {
   readonly dbusCloseMs: number
 
   // Of a provider's bus policy.
+  readonly dbusPolicy: DbusPolicyMode
   readonly dbusPolicyFileBytes: number
   readonly dbusPolicyFiles: number
   readonly dbusPolicyRules: number
@@ -209,6 +217,7 @@ export const DEFAULT_LIMITS: Limits = {
   dbusDescriptorsMs: 150_000,
   dbusCloseMs: 5000,
 
+  dbusPolicy: 'enforce',
   dbusPolicyFileBytes: MIB,
   dbusPolicyFiles: 512,
   dbusPolicyRules: 20_000,

@@ -124,9 +124,9 @@ export interface Commands {
   setTimer(name: TimerName, ms: number): void
   /**
    * As `setTimer`, but counted from the last time that something moved from that side to the other one, where that is later:
-   * bytes came, unseen ones too, or of those that wait for the other side, it read some.
+   * bytes came, unseen ones too, or of those that wait for the other side, it read some. `either`: in whichever direction.
    */
-  setIdleTimer(name: TimerName, from: Side, ms: number): void
+  setIdleTimer(name: TimerName, from: Side | 'either', ms: number): void
   clearTimer(name: TimerName): void
   count(counter: CommonCounter | Figure, by?: number): void
   /** Remember this moment. One per connection. */
@@ -140,6 +140,8 @@ export interface Commands {
 export interface Session {
   /** Look at an input and give commands. What is not consumed comes again with more. */
   on(input: SessionInput, out: Commands): void
+  /** The connection is over, however that came: let go of what is shared with others. Called once; there is nothing to command. */
+  closed?(): void
 }
 
 /** What others may do with a session from outside: all that crosses from one connection to another. */

@@ -4,7 +4,7 @@ import type { PipePool } from '../kernel/splice.ts'
 import type { Limits } from '../model/limits.ts'
 import type { Reactor } from '../reactor/contract.ts'
 import type { LinkLog, SocketKind } from '../toolbox/contract.ts'
-import type { DialError, DialIdentity, SessionFactory } from './contract.ts'
+import type { DialError, DialledAs, PeerCredentials, SessionFactory } from './contract.ts'
 import type { LinkCounters } from './counters.ts'
 import type { HeldDescriptors } from './descriptor-reserve.ts'
 
@@ -38,9 +38,15 @@ export interface ConnectionBudget {
 /** Give up waiting for a provider. */
 export type CancelDial = () => void
 
+/** As whom: the daemon itself, the user that the link's role stands for, or the process with these ids, as we number them. */
+export type DialAs = 'daemon' | 'role' | PeerCredentials
+
+/** `as`: whom the provider sees, unless that is the daemon. */
+export type DialDone = (result: OwnedFd | DialError, as?: DialledAs) => void
+
 /** Reach the provider: the answer comes exactly once, possibly within the call, unless it was cancelled. */
 export interface Dialer {
-  dial(identity: DialIdentity, kind: SocketKind, done: (result: OwnedFd | DialError) => void): CancelDial
+  dial(as: DialAs, kind: SocketKind, done: DialDone): CancelDial
 }
 
 /**

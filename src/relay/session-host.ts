@@ -100,7 +100,8 @@ export class SessionHost implements Commands, SessionHandle {
   }
 
   /** When a byte last came from a side, or the other one read some of what lies in front of it. */
-  #lastMoved(from: Side): number {
+  #lastMoved(from: Side | 'either'): number {
+    if (from === 'either') return Math.max(this.#lastMoved('consumer'), this.#lastMoved('provider'))
     const now = this.#connection.traffic.plane.reactor.clock.now()
     const read = this.#connection.half(opposite(from))?.lastRead(now) ?? 0
     return Math.max(this.input(from).lastMoved, read)
@@ -176,6 +177,7 @@ export class SessionHost implements Commands, SessionHandle {
     this.#figures.closed()
     closeInput(this.#consumerInput, held)
     closeInput(this.#providerInput, held)
+    this.#session.closed?.()
   }
 
   #takeFds(from: Side, fds: number): readonly number[] {
@@ -292,7 +294,7 @@ export class SessionHost implements Commands, SessionHandle {
     this.#timers.set(name, ms)
   }
 
-  setIdleTimer(name: TimerName, from: Side, ms: number): void {
+  setIdleTimer(name: TimerName, from: Side | 'either', ms: number): void {
     this.#timers.set(name, ms, from)
   }
 

@@ -12,7 +12,7 @@ interface Timer {
   due: number
   ms: number
   /** Whose last movement it counts from, where that is later. */
-  from: Side | undefined
+  from: Side | 'either' | undefined
   /** When the clock calls. */
   rings: number
   id: unknown
@@ -21,18 +21,18 @@ interface Timer {
 export class SessionTimers {
   readonly #clock: Clock
   readonly #timers = new Map<TimerName, Timer>()
-  readonly #lastMoved: (from: Side) => number
+  readonly #lastMoved: (from: Side | 'either') => number
   readonly #fired: (name: TimerName) => void
 
   /** `lastMoved`: when something last moved from a side, as the clock tells it. */
-  constructor(clock: Clock, lastMoved: (from: Side) => number, fired: (name: TimerName) => void) {
+  constructor(clock: Clock, lastMoved: (from: Side | 'either') => number, fired: (name: TimerName) => void) {
     this.#clock = clock
     this.#lastMoved = lastMoved
     this.#fired = fired
   }
 
   /** Start it, or start it anew. `from`: it counts from the last movement from that side, where that comes later. */
-  set(name: TimerName, ms: number, from?: Side): void {
+  set(name: TimerName, ms: number, from?: Side | 'either'): void {
     const due = this.#clock.now() + ms
     const timer = this.#timers.get(name)
     if (timer === undefined) {

@@ -6,7 +6,7 @@ import { E, type TE } from '../fp.ts'
 import { refuseRights } from '../kernel/socket.ts'
 import { PipePool } from '../kernel/splice.ts'
 import { isAbstract } from '../model/address.ts'
-import { type InjectError, syscallError } from '../model/errors.ts'
+import { type InjectError, type SyscallError, syscallError } from '../model/errors.ts'
 import type { Pid } from '../model/identity.ts'
 import type { Limits } from '../model/limits.ts'
 import { keyOf, type Link } from '../model/link.ts'
@@ -44,9 +44,11 @@ import { abstractPlace } from './plant-abstract.ts'
 import { plantSocket } from './plant-socket.ts'
 import { kindIsStale, type PlantedKind, plantedKindFor } from './planted-kind.ts'
 import { ProviderDialer } from './provider.ts'
+import { providerFiles } from './provider-files.ts'
 import { createProviderNodes } from './provider-node.ts'
 import { createProviderSockets } from './provider-socket.ts'
 import { repeat } from './repeat.ts'
+import { createRoleUsers } from './role-users.ts'
 import { scribeFor } from './scribe.ts'
 import { createSharedValues } from './shared.ts'
 
@@ -122,7 +124,8 @@ export const createLinuxToolbox = ({
     onReused: pid =>
       log.warn({ containerPid: pid }, 'a pid of the graph is another process now, and is not used'),
   })
-  const sockets = createProviderSockets({ containers, at })
+  const roles = createRoleUsers()
+  const sockets = createProviderSockets({ containers, roles, at })
   const farewells = createFarewells(reactor.clock)
   const own = createOwnConnections(plane, limits.lingerMs)
   const shared = createSharedValues()
@@ -166,6 +169,7 @@ export const createLinuxToolbox = ({
   }
 
   const newDialer = (
+    link: Link,
     request: Pick<SocketRequest, 'provider' | 'dialing' | 'descriptors'>,
     counters: LinkCounters,
     log: LinkLog,
@@ -182,6 +186,7 @@ export const createLinuxToolbox = ({
         backlogMs: limits.connectGraceMs,
       },
       counters,
+      link,
       refusesRights: request.descriptors === 'none',
       onKindMismatch,
     })
@@ -194,14 +199,30 @@ export const createLinuxToolbox = ({
     tell({ _tag: 'TargetChanged', id })
   }
 
-  const connect = (request: ConnectRequest, log: LinkLog): OwnConnection => {
+  const connect = (link: Link, request: ConnectRequest, log: LinkLog): OwnConnection => {
     const counters = createCounters(log)
     return own.open(
       request,
       counters,
       log,
-      newDialer(request, counters, log, () => undefined),
+      newDialer(link, request, counters, log, () => undefined),
     )
+  }
+
+  /** With the provider's container held. */
+  const inProvider = <A>(
+    provider: Pid | null,
+    body: (container: Container) => A,
+  ): E.Either<SyscallError, A> => {
+    const subject = `provider process ${provider}`
+    if (provider === null) return E.left(syscallError('pidfd_open', 'ESRCH', subject))
+    const container = containers.acquire(provider)
+    if (E.isLeft(container)) return E.left({ ...container.left, errno: 'ESRCH' })
+    try {
+      return E.right(body(container.right))
+    } finally {
+      containers.release(container.right)
+    }
   }
 
   const start = (
@@ -215,7 +236,7 @@ export const createLinuxToolbox = ({
   ): Live => {
     const id = kept?.id ?? newId()
     const counters = kept?.traffic.counters ?? createCounters(log)
-    const dialer = kept?.dialer ?? newDialer(request, counters, log, () => kindMismatched(id))
+    const dialer = kept?.dialer ?? newDialer(link, request, counters, log, () => kindMismatched(id))
     const traffic: LinkTraffic = {
       plane,
       kind,
@@ -405,9 +426,9 @@ export const createLinuxToolbox = ({
         ({ id }) =>
         async () =>
           (await (planted.withdraw(id) ?? nodes.withdraw(id))) ?? CLEAN_TEARDOWN,
-      connect: request => connect(request, linkLog),
-      lookInto: provider => E.left(syscallError('pidfd_open', 'ENOSYS', `provider process ${provider}`)),
-      userOfRole: provider => E.left(syscallError('pidfd_open', 'ENOSYS', `provider process ${provider}`)),
+      connect: request => connect(link, request, linkLog),
+      lookInto: (provider, look) => inProvider(provider, container => look(providerFiles(container))),
+      userOfRole: provider => inProvider(provider, container => roles.of(container, link)),
       shared: (name, make) => shared.of(link.type, name, make),
       repeat: (everyMs, body) => repeat(reactor.clock, everyMs, body),
       count: (mediation, figure, by = 1) =>

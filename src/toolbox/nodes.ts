@@ -3,9 +3,10 @@
  * for it. No connection runs through us, so a node that has to be another is simply made anew.
  */
 import { E } from '../fp.ts'
-import { outsideOf, rootOfMap } from '../kernel/id-map.ts'
-import { idMapsOf, type Owner } from '../kernel/process.ts'
+import { idMapsOf } from '../kernel/id-maps.ts'
+import { type Owner, ownerFor } from '../kernel/process.ts'
 import type { InjectError } from '../model/errors.ts'
+import { outsideOf } from '../model/id-map.ts'
 import { HOST } from '../model/identity.ts'
 import type { Link } from '../model/link.ts'
 import { type Mediation, type MediationId, NOTHING_COUNTED, type TeardownReport } from '../model/mediation.ts'
@@ -94,11 +95,14 @@ export const createNodes = ({
 
   /** The owner as the consumer's user namespace has him; its root for whom it does not know. */
   const ownerIn = (container: Container, { uid, gid }: ProviderNode): E.Either<InjectError, Owner> => {
-    const maps = idMapsOf(container.pid, container.handle)
-    if (E.isLeft(maps)) return E.left(peerError('consumer', container.pid, maps.left))
+    const { pid, handle } = container
+    const maps = idMapsOf(pid, handle)
+    if (E.isLeft(maps)) return E.left(peerError('consumer', pid, maps.left))
+    const root = ownerFor(pid, handle)
+    if (E.isLeft(root)) return E.left(peerError('consumer', pid, root.left))
     return E.right({
-      uid: outsideOf(maps.right.uid, uid) ?? rootOfMap(maps.right.uid),
-      gid: outsideOf(maps.right.gid, gid) ?? rootOfMap(maps.right.gid),
+      uid: outsideOf(maps.right.uids, uid) ?? root.right.uid,
+      gid: outsideOf(maps.right.gids, gid) ?? root.right.gid,
     })
   }
 

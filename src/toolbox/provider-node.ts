@@ -7,9 +7,9 @@ import { join } from 'node:path'
 import { E } from '../fp.ts'
 import type { OwnedFd } from '../kernel/fd.ts'
 import { type FileStatus, resolveIn, sameDevice, statusOf } from '../kernel/files.ts'
-import { insideOf } from '../kernel/id-map.ts'
-import { idMapsOf } from '../kernel/process.ts'
+import { idMapsOf } from '../kernel/id-maps.ts'
 import type { InjectError, SyscallError } from '../model/errors.ts'
+import { insideOf } from '../model/id-map.ts'
 import { type Container, type Containers, peerError } from './containers.ts'
 import type { DeviceNode, ProviderAddress } from './contract.ts'
 import type { AtMoment } from './moments.ts'
@@ -85,8 +85,8 @@ export const createProviderNodes = ({ containers, at, sysfs }: ProviderNodesOpti
     return E.right({
       device: { ...node, kernelName },
       mode: mode & PERMISSIONS,
-      uid: insideOf(maps.right.uid, uid) ?? uid,
-      gid: insideOf(maps.right.gid, gid) ?? gid,
+      uid: insideOf(maps.right.uids, uid) ?? uid,
+      gid: insideOf(maps.right.gids, gid) ?? gid,
     })
   }
 

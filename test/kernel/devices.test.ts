@@ -1,4 +1,4 @@
-/** Device nodes, mounts of single files, maps of ids, and the question which programs judge devices: on the real kernel. */
+/** Device nodes, mounts of single files, and the question which programs judge devices: on the real kernel. */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import {
@@ -14,12 +14,10 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
-import fc from 'fast-check'
 import { devicePrograms } from '../../src/kernel/bpf.ts'
 import { makeNode, nodesOpenIn } from '../../src/kernel/devices.ts'
 import type { BorrowedFd } from '../../src/kernel/fd.ts'
 import { makeFile, openDirectory, resolveIn, setMode, setOwner, statusIn } from '../../src/kernel/files.ts'
-import { insideOf, outsideOf, rootOfMap } from '../../src/kernel/id-map.ts'
 import { attachOn, detach, mountOf } from '../../src/kernel/mounts.ts'
 import { failureOf, leavesNoDescriptors, must } from '../support/descriptors.ts'
 import { hasUnifiedCgroups, openJudgedGroup } from '../support/device-cgroup.ts'
@@ -156,40 +154,6 @@ describe('a mount of a file', () => {
       })
       assert.ok(!readFileSync('/proc/self/mountinfo', 'utf8').includes(folder))
     }))
-})
-
-describe('a map of ids', () => {
-  const SHIFTED = '         0     100000      65536\n'
-  const SPLIT = '1 400001 999\n0 1000 1\n'
-
-  for (const [map, outside, inside] of [
-    [SHIFTED, 100_000, 0],
-    [SHIFTED, 165_535, 65_535],
-    [SPLIT, 1000, 0],
-    [SPLIT, 400_044, 44],
-  ] as const) {
-    test(`has ${outside} as ${inside}`, () => {
-      assert.equal(insideOf(map, outside), inside)
-      assert.equal(outsideOf(map, inside), outside)
-    })
-  }
-
-  test('has no name for whom it does not hold', () => {
-    for (const id of [0, 99_999, 165_536]) assert.equal(insideOf(SHIFTED, id), undefined)
-    assert.equal(outsideOf(SPLIT, 1000), undefined)
-    assert.equal(insideOf('', 0), undefined)
-  })
-
-  test('leads back to where one came from', () => {
-    fc.assert(
-      fc.property(fc.nat(70_000), id => {
-        const outside = outsideOf(SHIFTED, id)
-        assert.equal(outside === undefined ? id : insideOf(SHIFTED, outside), id)
-        assert.equal(outside === undefined, id >= 65_536)
-        assert.equal(rootOfMap(SHIFTED), 100_000)
-      }),
-    )
-  })
 })
 
 describe('the programs of a group', () => {

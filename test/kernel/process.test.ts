@@ -3,7 +3,6 @@ import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { readlinkSync, statSync } from 'node:fs'
 import { test } from 'node:test'
-import { rootOfMap } from '../../src/kernel/id-map.ts'
 import {
   closeProcess,
   hasExited,
@@ -11,6 +10,7 @@ import {
   openPidfd,
   openProcess,
   ownerFor,
+  rootOfMap,
 } from '../../src/kernel/process.ts'
 import { pid } from '../support/builders.ts'
 import { failureOf, identityOf, leavesNoDescriptors, must } from '../support/descriptors.ts'

@@ -2,8 +2,14 @@
 import { Io } from '../../src/kernel/errno.ts'
 import { OwnedFd } from '../../src/kernel/fd.ts'
 import { pathOf, resolveIn } from '../../src/kernel/files.ts'
-import { inNetworkNamespaceOf } from '../../src/kernel/namespace.ts'
-import { closeProcess, openHost, openProcess, type ProcessHandle } from '../../src/kernel/process.ts'
+import { creatingAs, inNetworkNamespaceOf } from '../../src/kernel/namespace.ts'
+import {
+  closeProcess,
+  openHost,
+  openProcess,
+  ownerFor,
+  type ProcessHandle,
+} from '../../src/kernel/process.ts'
 import {
   accept,
   bindAbstract,
@@ -85,7 +91,8 @@ const bindAtPath = (socket: OwnedFd, path: string, at: number): void => {
   )
   const back = process.cwd()
   process.chdir(pathOf(directory.borrowed))
-  must(bindHere(socket.borrowed, path.slice(slash + 1), path))
+  const owner = withProcess(at, handle => must(ownerFor(pid(at), handle)))
+  must(creatingAs(owner, () => bindHere(socket.borrowed, path.slice(slash + 1), path)))
   process.chdir(back)
   directory.close()
 }

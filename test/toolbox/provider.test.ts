@@ -335,6 +335,7 @@ const withDialer = (
       limits: { ...DEFAULT_LIMITS, ...limits },
       dialing,
       counters,
+      link: { role: 'any', uid: null },
       refusesRights: false,
       onKindMismatch: nothing,
     },
