@@ -54,7 +54,10 @@ export const createOwnConnections = (plane: DataPlane, lingerMs: number): OwnCon
     })
     const own: OwnConnection = { close: () => connection.close() }
     all.add(own)
-    connection.start()
+    // Whoever asks for it may be a session in the middle of a call, whose input and writes lie where this one's would.
+    plane.reactor.clock.setTimeout(() => {
+      if (!connection.closed) connection.start()
+    }, 0)
     return own
   }
 

@@ -32,7 +32,7 @@ const HANDLE: SessionHandle = { wake: () => undefined }
 
 /** Runs a session on a real socket. */
 const connectTo = (path: string, { session, onClosed }: ConnectRequest): OwnConnection => {
-  const commands = new RecordingCommands(asOurselves(session(HANDLE)), 0, 'when told')
+  const commands = new RecordingCommands(asOurselves(session(HANDLE)), 0, { dials: 'when told' })
   const socket = createConnection(path)
   let written = 0
   let isOver = false
