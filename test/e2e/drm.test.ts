@@ -356,14 +356,14 @@ scenario(
     const group = restrict(outer.child('app'))
     const { app, entry, link } = await pairOf(world)
     group.take(app.pid)
-    inside(app, 'mknod /run/own c 226 0')
-    assert.equal(group.opens(app.path('/run/own')), 'EPERM')
+    inside(app, 'mknod /opt/own c 226 0')
+    assert.equal(group.opens(app.path('/opt/own')), 'EPERM')
     world.ctrl.serve([entry])
     await world.daemon.reaches(link, 'mediating')
     assert.equal(group.opens(app.path(CARD)), 'ENXIO')
     world.ctrl.serve([])
     await world.daemon.reaches(link, 'released')
-    assert.equal(group.opens(app.path('/run/own')), 'EPERM')
+    assert.equal(group.opens(app.path('/opt/own')), 'EPERM')
     outer.remove()
   },
   { needs: hasDeviceCgroups },
@@ -378,7 +378,7 @@ scenario(
     group.take(app.pid)
     inside(
       app,
-      'mkdir -p /opt/nodev; mount -t tmpfs -o nodev,mode=755 none /opt/nodev; mknod /run/own c 226 128',
+      'mkdir -p /opt/nodev; mount -t tmpfs -o nodev,mode=755 none /opt/nodev; mknod /opt/own c 226 128',
     )
     const kept = entryOf(app, svc)
     const gone = {
@@ -391,14 +391,14 @@ scenario(
     world.daemon.signal('SIGKILL')
     await world.daemon.ended()
     assert.ok(exists(app.path('/opt/nodev/dri/renderD128')))
-    assert.equal(group.opens(app.path('/run/own')), 'ENXIO')
+    assert.equal(group.opens(app.path('/opt/own')), 'ENXIO')
     world.ctrl.serve([kept])
     const next = startDaemon({ pvCtrl: world.ctrl.path, logFile: join(world.scratch, 'next-log') })
     try {
       await next.reaches(keyOf(kept), 'mediating')
       await eventually('the other one is gone', () => !exists(app.path('/opt/nodev/dri')))
       assert.equal(statSync(app.path(CARD)).ino, ino)
-      assert.equal(group.opens(app.path('/run/own')), 'EPERM')
+      assert.equal(group.opens(app.path('/opt/own')), 'EPERM')
       assert.equal(group.opens(app.path(CARD)), 'ENXIO')
       await next.stop()
       assert.ok(!exists(app.path('/dev/dri')))

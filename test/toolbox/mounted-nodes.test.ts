@@ -8,7 +8,16 @@ import type { Mediation } from '../../src/model/mediation.ts'
 import type { LinkBuilder } from '../support/builders.ts'
 import type { Container } from '../support/container.ts'
 import { failureOf, leavesNoDescriptors, must } from '../support/descriptors.ts'
-import { type FaultBench, faulty, inside, killNow, leakingNothing, treeOf } from '../support/faults.ts'
+import {
+  type FaultBench,
+  faulty,
+  inside,
+  killNow,
+  leakingNothing,
+  limitDescriptors,
+  openAll,
+  treeOf,
+} from '../support/faults.ts'
 import { makeNode, numberOf } from '../support/nodes.ts'
 import { opensTheWayHome } from '../support/sandbox.ts'
 
@@ -317,6 +326,37 @@ for (const moment of DISK_MOMENTS) {
     await leakingNothing(async () => assert.equal(failureOf(await inject(bench, link))._tag, 'PeerGone'))
     assert.deepEqual(treeOf(disk), before)
   })
+}
+
+for (const [target, moments] of [
+  ['/opt/dri/card0', ['consumer held', 'parents held', 'target looked at', 'node made', 'node owned']],
+  [
+    '/opt/nodev/dri/card0',
+    ['consumer held', 'parents held', 'target looked at', 'node made', 'node owned', 'mounted'],
+  ],
+] as const) {
+  for (const moment of moments) {
+    faulty(`a descriptor table that is full when ${moment} costs one attempt (${target})`, async bench => {
+      const app = await bench.container('app')
+      inside(app, 'mkdir /opt/nodev; mount -t tmpfs -o nodev,mode=755 none /opt/nodev')
+      const link = given(bench, app, target)
+      let free = (): void => undefined
+      bench.at(moment, () => {
+        free = openAll()
+      })
+      limitDescriptors('few')
+      const result = await inject(bench, link)
+      free()
+      limitDescriptors('unlimited')
+      if (result._tag === 'Left') assert.equal(result.left._tag, 'TargetRefused')
+      else await withdraw(bench, link, result.right)
+      assert.equal(inside(app, 'find /opt -mindepth 1'), '/opt/nodev\n')
+      assert.deepEqual(strayNodes(), [])
+      const mediation = must(await inject(bench, link))
+      await opens(app, target)
+      await withdraw(bench, link, mediation)
+    })
+  }
 }
 
 /** What the container does at a moment, and what is said of it; it keeps what it put there. */
