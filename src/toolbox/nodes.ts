@@ -78,7 +78,7 @@ export const createNodes = ({
     return left
   }
 
-  /** Where it was looked for and judged, so that nothing is held while a plugin's code runs. */
+  /** The provider's node, if it may be given; who gets it releases its container. Judging is a plugin's code, and may throw. */
   const find = (request: NodeRequest): E.Either<InjectError, FoundNode> => {
     const found = providerNodes.find(request.provider)
     if (E.isLeft(found)) return found
@@ -202,7 +202,7 @@ export const createNodes = ({
       return planted
     }
     containers.watchMounts(container.right)
-    const id = keptId ?? newId()
+    const id = kept?.id ?? newId()
     return E.right({ id, request, provider: found.container, node: found.node, ...planted.right })
   }
 
