@@ -118,7 +118,7 @@ export class Conversation implements MessageCourt {
   /** Descriptors waited for too long for the rest of their message. */
   timer(name: TimerName, out: Commands): void {
     for (const from of SIDES) {
-      if (name === descriptorTimer(from)) this.fault(from, 'descriptors too late', out)
+      if (name === descriptorTimer(from)) this.fault(from, 'descriptors-too-late', out)
     }
   }
 
@@ -175,7 +175,7 @@ export class Conversation implements MessageCourt {
   /** The bus makes no use of such messages either. */
   #judgeUnknown(from: Side, out: Commands): Fate {
     if (this.#filter === undefined) return PASS
-    if (from === 'consumer' && this.#hello === 0) return { kind: 'fault', fault: 'no hello' }
+    if (from === 'consumer' && this.#hello === 0) return { kind: 'fault', fault: 'no-hello' }
     out.count(FIGURES.unknownTypes)
     return VANISH
   }
@@ -183,7 +183,7 @@ export class Conversation implements MessageCourt {
   #verdict(from: Side, head: MessageReader, body: ByteView, out: Commands): Verdict {
     const filter = this.#filter
     if (filter !== undefined && from === 'consumer' && head.serial >= FIRST_OWN_SERIAL)
-      return { kind: 'violation', reason: 'own serial' }
+      return { kind: 'violation', reason: 'own-serial' }
     const verdict = filter === undefined ? PASSED : filter.judge(from, head, body)
     if (this.#policy === undefined) return verdict
     switch (verdict.kind) {
@@ -222,7 +222,7 @@ export class Conversation implements MessageCourt {
         this.#answer(from, head, denial(head), out)
         return VANISH
       case 'violation':
-        return { kind: 'fault', fault: verdict.reason === 'own serial' ? 'own serial' : 'judged' }
+        return { kind: 'fault', fault: verdict.reason === 'own-serial' ? 'own-serial' : 'judged' }
     }
   }
 
@@ -272,7 +272,7 @@ export class Conversation implements MessageCourt {
 
   /** The client is not read while one is on its way. */
   #judgeHello(head: MessageReader, body: ByteView, out: Commands): Fate {
-    if (!isHello(head)) return { kind: 'fault', fault: 'no hello' }
+    if (!isHello(head)) return { kind: 'fault', fault: 'no-hello' }
     this.#hello = head.serial
     this.#consumerWaits = true
     return this.#carryOut(this.#verdict('consumer', head, body, out), 'consumer', head, out)

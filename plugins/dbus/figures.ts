@@ -13,38 +13,38 @@ const byKey = <K extends string>(
   figure: (key: K) => Figure,
 ): Readonly<Record<K, Figure>> => Object.fromEntries(keys.map(key => [key, figure(key)])) as Record<K, Figure>
 
-const snake = (text: string): string => text.replaceAll(/[- ]/g, '_')
+const snake = (text: string): string => text.replaceAll('-', '_')
 
-/** Why a connection ended before its client's BEGIN, but for what the provider did. */
+/** Why a connection ended before its client's BEGIN. */
 export const HANDSHAKE_FAULTS = [
-  'no nul',
-  'line length',
+  'no-nul',
+  'line-length',
   'lines',
-  'begin too early',
-  'rejected too often',
+  'begin-too-early',
+  'rejected-too-often',
   'descriptors',
   'timeout',
   'evicted',
-  'client left',
+  'client-left',
   'withdrawn',
-  'bus rejected',
-  'bus left',
-  'bus answer',
-  'not admitted',
+  'bus-rejected',
+  'bus-left',
+  'bus-answer',
+  'not-admitted',
 ] as const
 
 export type HandshakeFault = (typeof HANDSHAKE_FAULTS)[number]
 
 /** What is wrong with a message but for its header. */
 const STREAM_FAULTS = [
-  'descriptors missing',
-  'descriptors left over',
-  'descriptors not negotiated',
-  'descriptors too many',
-  'descriptors too late',
-  'body length',
-  'no hello',
-  'own serial',
+  'descriptors-missing',
+  'descriptors-left-over',
+  'descriptors-not-negotiated',
+  'descriptors-too-many',
+  'descriptors-too-late',
+  'body-length',
+  'no-hello',
+  'own-serial',
   'start-up',
   'judged',
 ] as const

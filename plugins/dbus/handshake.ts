@@ -78,7 +78,7 @@ export class Handshake {
     let at = 0
     if (!this.#nulCame) {
       if (view[0] !== 0) {
-        this.fail('no nul', out)
+        this.fail('no-nul', out)
         return 0
       }
       this.#nulCame = true
@@ -87,7 +87,7 @@ export class Handshake {
     while (this.#awaits === undefined && !this.hasBegun && !this.hasFailed) {
       const end = lineEndIn(view, at)
       if ((end < 0 ? view.length : end + LINE_END_BYTES) - at > this.#limits.dbusLineBytes) {
-        this.fail('line length', out)
+        this.fail('line-length', out)
         return at
       }
       if (end < 0) return at
@@ -114,12 +114,12 @@ export class Handshake {
         this.#beginMessages(out)
         return
       case 'close':
-        this.fail('begin too early', out)
+        this.fail('begin-too-early', out)
         return
       default:
         out.send('consumer', [asked], 0)
     }
-    if (this.#server.isExhausted) this.fail('rejected too often', out)
+    if (this.#server.isExhausted) this.fail('rejected-too-often', out)
     else if (this.#server.wantsBus) this.#reachBus(out)
     this.#awaitClient(out)
   }
@@ -174,7 +174,7 @@ export class Handshake {
   dialled(as: DialledAs, out: Commands): void {
     this.as = as
     if (!this.#admits(as)) {
-      this.#refuse('not admitted', out)
+      this.#refuse('not-admitted', out)
       return
     }
     out.send('provider', [CLIENT_SAYS.auth(as.uid)], 0)
@@ -194,7 +194,7 @@ export class Handshake {
       at = end + LINE_END_BYTES
     }
     if (this.hasFailed) return
-    if (view.length - at > this.#limits.dbusLineBytes) this.fail('bus answer', out)
+    if (view.length - at > this.#limits.dbusLineBytes) this.fail('bus-answer', out)
     else out.drop('provider', at, 0)
   }
 
@@ -204,7 +204,7 @@ export class Handshake {
         if (this.#awaits === 'bus') this.#sayOk(this.#client.guid ?? '', out)
         break
       case 'rejected':
-        this.#refuse('bus rejected', out)
+        this.#refuse('bus-rejected', out)
         return
       case 'agreed':
         this.#tellDescriptors(true, out)
@@ -213,7 +213,7 @@ export class Handshake {
         this.#tellDescriptors(false, out)
         break
       case 'unexpected':
-        this.fail('bus answer', out)
+        this.fail('bus-answer', out)
         return
     }
     if (this.#awaits === undefined) return
@@ -224,7 +224,7 @@ export class Handshake {
 
   #tellDescriptors(agreed: boolean, out: Commands): void {
     if (this.#awaits !== 'descriptors') {
-      this.fail('bus answer', out)
+      this.fail('bus-answer', out)
       return
     }
     this.passesDescriptors = agreed
@@ -238,7 +238,7 @@ export class Handshake {
     else if (name === HANDSHAKE) this.fail('timeout', out)
   }
 
-  #refuse(fault: 'bus rejected' | 'not admitted', out: Commands): void {
+  #refuse(fault: 'bus-rejected' | 'not-admitted', out: Commands): void {
     out.send('consumer', [SERVER_SAYS.rejected], 0)
     this.fail(fault, out)
   }
@@ -254,7 +254,7 @@ export class Handshake {
 
   #report(reason: HandshakeFault, out: Commands): void {
     // Clients come and go, and those that are told so know it.
-    if (reason === 'client left' || reason === 'withdrawn') return
+    if (reason === 'client-left' || reason === 'withdrawn') return
     const uid = this.as?.uid
     out.report({ event: 'dbus-handshake-failed', facts: uid === undefined ? { reason } : { reason, uid } })
   }

@@ -14,21 +14,21 @@ import { align8, bytesOf, uint32At } from './wire.ts'
 export const FIXED_BYTES = 16
 const LONGEST_MESSAGE = 2 ** 27
 
-/** In words fit for a figure's label. */
+/** What is wrong with a header. */
 export const HEADER_FAULTS = [
-  'byte_order',
+  'byte-order',
   'version',
   'type',
   'serial',
-  'fields_length',
-  'message_length',
+  'fields-length',
+  'message-length',
   'padding',
-  'field_bounds',
-  'field_code',
-  'field_type',
-  'field_repeated',
-  'field_value',
-  'field_missing',
+  'field-bounds',
+  'field-code',
+  'field-type',
+  'field-repeated',
+  'field-value',
+  'field-missing',
   'local',
 ] as const
 
@@ -180,7 +180,7 @@ export class MessageReader implements MessageHead {
 
   #readFixed(view: ByteView, at: number): HeaderFault | undefined {
     const order = view[at]
-    if (order !== LITTLE && order !== BIG) return 'byte_order'
+    if (order !== LITTLE && order !== BIG) return 'byte-order'
     const littleEndian = order === LITTLE
     this.littleEndian = littleEndian
     this.type = view[at + 1] ?? 0
@@ -191,9 +191,9 @@ export class MessageReader implements MessageHead {
     this.serial = uint32At(view, at + 8, littleEndian)
     if (this.serial === 0) return 'serial'
     const fieldBytes = uint32At(view, at + 12, littleEndian)
-    if (fieldBytes > this.#mostFieldBytes) return 'fields_length'
+    if (fieldBytes > this.#mostFieldBytes) return 'fields-length'
     const headerBytes = align8(FIXED_BYTES + fieldBytes)
-    if (headerBytes + this.bodyBytes > LONGEST_MESSAGE) return 'message_length'
+    if (headerBytes + this.bodyBytes > LONGEST_MESSAGE) return 'message-length'
     this.fieldBytes = fieldBytes
     this.headerBytes = headerBytes
     return undefined
@@ -207,13 +207,13 @@ export class MessageReader implements MessageHead {
     while (at < end) {
       const start = base + align8(at - base)
       // A code, and the shortest signature that can follow it.
-      if (start + 4 > end) return 'field_bounds'
+      if (start + 4 > end) return 'field-bounds'
       if (!this.#isPadding(at, start)) return 'padding'
       const code = view[start] ?? 0
-      if (code === 0) return 'field_code'
+      if (code === 0) return 'field-code'
       if (code > CODE.unixFds) {
         at = variantEnd(view, base, start + 1, end, this.littleEndian)
-        if (at < 0) return 'field_value'
+        if (at < 0) return 'field-value'
         continue
       }
       const fault = this.#readField(code, start, end)
@@ -231,11 +231,11 @@ export class MessageReader implements MessageHead {
   #readField(code: number, start: number, end: number): HeaderFault | undefined {
     const view = this.#view
     const type = TYPES[code] ?? 0
-    if (view[start + 1] !== 1 || view[start + 2] !== type || view[start + 3] !== 0) return 'field_type'
-    if ((this.#seen & bit(code)) !== 0) return 'field_repeated'
+    if (view[start + 1] !== 1 || view[start + 2] !== type || view[start + 3] !== 0) return 'field-type'
+    if ((this.#seen & bit(code)) !== 0) return 'field-repeated'
     this.#seen |= bit(code)
     if (type === SIGNATURE_TYPE) return this.#readSignature(start + 4, end)
-    if (start + 8 > end) return 'field_bounds'
+    if (start + 8 > end) return 'field-bounds'
     const value = uint32At(view, start + 4, this.littleEndian)
     if (type === UINT32_TYPE) {
       if (code === CODE.unixFds) this.unixFds = value
@@ -245,17 +245,17 @@ export class MessageReader implements MessageHead {
     }
     const textStart = start + 8
     const textEnd = textStart + value
-    if (textEnd >= end) return 'field_bounds'
-    if (view[textEnd] !== 0 || !isValidText(code, view, textStart, textEnd)) return 'field_value'
+    if (textEnd >= end) return 'field-bounds'
+    if (view[textEnd] !== 0 || !isValidText(code, view, textStart, textEnd)) return 'field-value'
     this.#placeText(code, textStart, textEnd)
     return undefined
   }
 
   #readSignature(at: number, end: number): HeaderFault | undefined {
-    if (at >= end) return 'field_bounds'
+    if (at >= end) return 'field-bounds'
     const textEnd = at + 1 + (this.#view[at] ?? 0)
-    if (textEnd >= end) return 'field_bounds'
-    if (this.#view[textEnd] !== 0 || !isSignature(this.#view, at + 1, textEnd)) return 'field_value'
+    if (textEnd >= end) return 'field-bounds'
+    if (this.#view[textEnd] !== 0 || !isSignature(this.#view, at + 1, textEnd)) return 'field-value'
     this.#placeText(CODE.signature, at + 1, textEnd)
     return undefined
   }
@@ -269,9 +269,9 @@ export class MessageReader implements MessageHead {
 
   #faultOfWhole(): HeaderFault | undefined {
     const required = REQUIRED[this.type] ?? 0
-    if ((this.#seen & required) !== required) return 'field_missing'
+    if ((this.#seen & required) !== required) return 'field-missing'
     const isReply = this.type === MESSAGE_TYPE.return || this.type === MESSAGE_TYPE.error
-    if (isReply && this.#replySerial === 0) return 'field_value'
+    if (isReply && this.#replySerial === 0) return 'field-value'
     const isLocal = this.#is(CODE.path, LOCAL_PATH) || this.#is(CODE.interface, LOCAL_INTERFACE)
     return isLocal ? 'local' : undefined
   }

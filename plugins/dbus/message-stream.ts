@@ -151,7 +151,7 @@ export class MessageStream {
     const bytes = Math.min(this.#rest, view.length - at)
     const fds = Math.min(this.#owed, this.#free)
     this.#owed -= fds
-    if (bytes === this.#rest && this.#owed > 0) return this.#fail('descriptors missing', at, out)
+    if (bytes === this.#rest && this.#owed > 0) return this.#fail('descriptors-missing', at, out)
     this.#rest -= bytes
     if (this.#vanishes) this.#vanish(bytes, fds, out)
     else this.#pass(bytes, fds, out)
@@ -230,7 +230,7 @@ export class MessageStream {
     if (found === 'more') return head.headerBytes
     if (found !== 'whole') return found
     const wanted = this.#court.bodyWanted(this.#from, head)
-    if (wanted === Number.POSITIVE_INFINITY && head.bodyBytes > MOST_BODY_BYTES) return 'body length'
+    if (wanted === Number.POSITIVE_INFINITY && head.bodyBytes > MOST_BODY_BYTES) return 'body-length'
     this.#wanted = Math.min(wanted, head.bodyBytes)
     return head.headerBytes + this.#wanted
   }
@@ -257,10 +257,10 @@ export class MessageStream {
   #settle(view: ByteView, at: number, there: number, gathered: number, out: Commands): number {
     const head = this.#reader
     const { unixFds, headerBytes, totalBytes } = head
-    if (unixFds > 0 && !this.#passesDescriptors) return this.#fail('descriptors not negotiated', at, out)
-    if (unixFds > MOST_DESCRIPTORS) return this.#fail('descriptors too many', at, out)
+    if (unixFds > 0 && !this.#passesDescriptors) return this.#fail('descriptors-not-negotiated', at, out)
+    if (unixFds > MOST_DESCRIPTORS) return this.#fail('descriptors-too-many', at, out)
     const fds = Math.min(unixFds, this.#free)
-    if (there === totalBytes && fds < unixFds) return this.#fail('descriptors missing', at, out)
+    if (there === totalBytes && fds < unixFds) return this.#fail('descriptors-missing', at, out)
     const body = this.#wanted > 0 ? view.subarray(at + headerBytes, at + there) : NO_BODY
     const fate = this.#court.judge(this.#from, head, body, out)
     this.#owed = unixFds - fds
@@ -333,7 +333,7 @@ export class MessageStream {
     const free = this.#free
     const atBoundary = isDrained && this.#rest === 0 && this.#gathering === undefined
     if (free > 0 && atBoundary) {
-      this.#fail('descriptors left over', 0, out)
+      this.#fail('descriptors-left-over', 0, out)
       return
     }
     if (free > 0 && (!this.#isTimed || this.#tookAny))

@@ -156,7 +156,7 @@ class DbusSession implements Session {
 
   #consumerEnds(out: Commands): void {
     if (this.#conversation === undefined) {
-      this.#handshake.fail('client left', out)
+      this.#handshake.fail('client-left', out)
       return
     }
     // The bus takes this for the end of the connection, once it has read all in front of it.
@@ -172,7 +172,7 @@ class DbusSession implements Session {
 
   #providerEnds(out: Commands): void {
     if (this.#conversation === undefined) {
-      this.#handshake.fail('bus left', out)
+      this.#handshake.fail('bus-left', out)
       return
     }
     if (!this.#conversation.hasHeard && !this.#isEnding) {
@@ -185,7 +185,7 @@ class DbusSession implements Session {
 
   #timer(name: TimerName, out: Commands): void {
     if (name === CLOSE) {
-      if (this.#conversation === undefined) this.#handshake.fail('client left', out)
+      if (this.#conversation === undefined) this.#handshake.fail('client-left', out)
       else this.#close('now', out)
     } else if (this.#conversation === undefined) {
       this.#handshake.timer(name, out)

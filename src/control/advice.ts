@@ -99,9 +99,9 @@ export const adviceForError = (error: InjectError, link: Link): string => {
     case 'AddressInvalid':
       return `Correct the field ${error.field} of ${link.name} in the manifest: ${error.reason}.`
     case 'OptionRefused':
-      return `Take the option ${JSON.stringify(error.option)} out of the manifest, if the service works without it; else wait for a version of pv-xconnect that has it.`
+      return `Correct the option ${JSON.stringify(error.option)} in the manifest, or take it out: ${error.reason}.`
     case 'KindUnsupported':
-      return `Let ${providerOf(link)} listen on ${error.socket} with a stream or seqpacket socket, or wait for a version of pv-xconnect that carries ${error.kind}.`
+      return `Let ${providerOf(link)} listen on ${error.socket} with a stream or seqpacket socket, or take out of the manifest what needs a connection (greeting, peercred, role-peercred).`
     case 'DeviceAbsent':
       return `Nothing, if the device is about to be plugged in, or its driver to be loaded: the link comes up with it. Else see that ${providerOf(link)} has a node at ${error.path}, in its own root.`
     case 'DeviceRefused':

@@ -124,7 +124,7 @@ export const describeError = (error: InjectError | SyscallError): string => {
     case 'OptionRefused':
       return `option ${JSON.stringify(error.option)}: ${error.reason}`
     case 'KindUnsupported':
-      return `${error.socket} is a ${error.kind} socket, which this version does not carry`
+      return `${error.socket} is a ${error.kind} socket, which has no connections, and the link needs them`
     case 'DeviceAbsent':
       return `there is no device at ${error.path}: ${error.reason}`
     case 'DeviceRefused':

@@ -36,6 +36,12 @@ export interface Limits extends ProtocolLimits {
   /** A packet is held whole. */
   readonly packetBytes: number
 
+  // Of a datagram socket, which has clients but no connections.
+  /** Sockets to its provider, one for each client that can be answered; the one that was unused longest goes first. */
+  readonly datagramClients: number
+  /** One that is not used is closed after this. */
+  readonly datagramIdleMs: number
+
   // Of the descriptor table.
   /** In the queues of one link; 0: half of those of all links. */
   readonly heldDescriptorsPerLink: number
@@ -139,6 +145,12 @@ export interface ProtocolLimits {
   readonly dbusPolicyRules: number
   /** Files are looked at again this often while connections exist. */
   readonly dbusPolicyLookMs: number
+
+  // Of a `wayland` link's connections.
+  /** Registries, and objects that destroy them, of one connection. */
+  readonly waylandObjects: number
+  /** Globals that are hidden from one connection. */
+  readonly waylandHiddenGlobals: number
 }
 
 const KIB = 1024
@@ -168,6 +180,9 @@ export const DEFAULT_LIMITS: Limits = {
   queueDescriptors: 512,
   queuePackets: 256,
   packetBytes: 16 * MIB,
+
+  datagramClients: 256,
+  datagramIdleMs: 30_000,
 
   heldDescriptorsPerLink: 0,
   heldDescriptors: 0,
@@ -222,4 +237,8 @@ export const DEFAULT_LIMITS: Limits = {
   dbusPolicyFiles: 512,
   dbusPolicyRules: 20_000,
   dbusPolicyLookMs: 5000,
+
+  // A library that forgets its registries makes thousands in a day, and each is a burst of events for the compositor.
+  waylandObjects: 4096,
+  waylandHiddenGlobals: 4096,
 }

@@ -8,7 +8,7 @@ import type { Pid, Uid } from './identity.ts'
 export type LinkKey = string & { readonly __brand: 'LinkKey' }
 
 export interface Link {
-  /** Which plugin mediates it: `unix`, `rest`, `drm`, or a third party's. Others that Pantavisor knows (`dbus`, `wayland`) block it so far. */
+  /** Which plugin mediates it: `unix`, `rest`, `dbus`, `wayland`, `drm`, or a third party's. */
   readonly type: string
   /** The service's name. */
   readonly name: string

@@ -9,7 +9,7 @@ export interface Planted {
   /** A path, or an abstract name (`@…`). */
   readonly target: string
   /**
-   * `stream` or `seqpacket` for sockets. For devices `node`, or `mounted node` where only a mount can be opened, or `found node`
+   * `stream`, `seqpacket` or `dgram` for sockets. For devices `node`, or `mounted node` where only a mount can be opened, or `found node`
    * for one of the container's own that was right and stays when the link goes.
    */
   readonly kind: string

@@ -41,6 +41,7 @@ export type {
   DeviceNode,
   Dialing,
   FileProblem,
+  IntroductionRequest,
   LinkLog,
   NodeRequest,
   OwnConnection,

@@ -282,6 +282,10 @@ export class Connection {
         )
         this.close()
         return
+      case 'refused':
+        this.traffic.log.warn({ side: half.side }, 'descriptors came where none may pass: connection closed')
+        this.close()
+        return
       case 'lost':
         this.traffic.log.error({ side: half.side }, 'descriptors could not be taken whole: connection closed')
         this.close()

@@ -8,10 +8,10 @@ import type { ProtocolLimits } from '../model/limits.ts'
 import type { Link } from '../model/link.ts'
 import type { Mediation, MediationId, TeardownReport } from '../model/mediation.ts'
 import type { Either, Task, TaskEither } from '../model/task.ts'
-import type { Figure, SessionFactory } from '../relay/contract.ts'
+import type { DialIdentity, Figure, PeerCredentials, SessionFactory } from '../relay/contract.ts'
 
-/** Socket types that connect (unix(7)); both carry descriptors. */
-export type SocketKind = 'stream' | 'seqpacket'
+/** Socket types (unix(7)); all carry descriptors. One of datagrams has no connections. */
+export type SocketKind = 'stream' | 'seqpacket' | 'dgram'
 
 export interface ProviderAddress {
   /** `null`: not running, new connections wait. */
@@ -20,7 +20,19 @@ export interface ProviderAddress {
 }
 
 /** What a provider's socket is: `unknown` where nobody listens yet, so that nothing could be asked. */
-export type FoundKind = SocketKind | 'dgram' | 'unknown'
+export type FoundKind = SocketKind | 'unknown'
+
+/**
+ * What a provider is told of who is behind a connection that no session looks at. What needs a connection (`greeting`, `dialAs`)
+ * keeps a link from datagram sockets: an identity that was asked for is not left out.
+ */
+export interface IntroductionRequest {
+  readonly dialAs: DialIdentity
+  /** With each of the consumer's messages (SCM_CREDENTIALS, unix(7)): the process that wrote it, or the role's user in its place. */
+  readonly credentials: 'none' | 'writer' | 'role'
+  /** What it hears before the consumer's first byte. `peer` is who connected, as its own container numbers it. */
+  readonly greeting?: (peer: PeerCredentials) => Uint8Array
+}
 
 export interface SocketRequest {
   /** `detected`: the planted socket takes the provider's type, and follows it when it changes. */
@@ -30,11 +42,13 @@ export interface SocketRequest {
   /**
    * `exact`: they pass at their byte. `queued`, for sessions: each side's are a queue beside its bytes, as its protocol counts them
    * by message; they may come earlier than the bytes they were sent with, never later. `none` promises that the protocol
-   * carries none: bytes may go by the cheapest way, rights are dropped.
+   * carries none: bytes may go by the cheapest way, rights are dropped. `refused`: a connection that brings any is closed.
    */
-  readonly descriptors: 'exact' | 'queued' | 'none'
+  readonly descriptors: 'exact' | 'queued' | 'none' | 'refused'
   /** Absent: bytes and descriptors pass as they are. */
   readonly session?: SessionFactory
+  /** Absent: the provider sees the daemon. For links without a session, which says itself whom to dial as. */
+  readonly introduction?: IntroductionRequest
   /** How its provider is waited for, where the protocol's clients expect something else than those of a plain socket. */
   readonly dialing?: Dialing
   /** For how long the sessions of a withdrawn link may finish what they are at. Absent: they are cut at once. */

@@ -161,6 +161,7 @@ export const createLinuxToolbox = ({
     journal,
     leftovers,
     sockets,
+    roles,
     newDialer,
     newId,
     at,

@@ -37,6 +37,7 @@ export const createOwnConnections = (plane: DataPlane, lingerMs: number): OwnCon
       kind: 'stream',
       descriptors: request.descriptors === 'none' ? 'dropped' : request.descriptors,
       session: request.session,
+      introduction: undefined,
       dialer,
       counters,
       held: plane.held.ofLink(),

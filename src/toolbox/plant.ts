@@ -4,7 +4,8 @@
  */
 import { E } from '../fp.ts'
 import { closeListener } from '../kernel/closing.ts'
-import type { OwnedFd } from '../kernel/fd.ts'
+import type { BorrowedFd, OwnedFd } from '../kernel/fd.ts'
+import { startListening } from '../kernel/socket.ts'
 import type { InjectError, SyscallError } from '../model/errors.ts'
 import type { Planted } from '../model/mediation.ts'
 import type { Container } from './containers.ts'
@@ -17,6 +18,8 @@ export interface PlantRequest {
   readonly target: string
   readonly kind: SocketKind
   readonly backlog: number
+  /** Its clients' messages shall carry who wrote them (SO_PASSCRED, unix(7)). */
+  readonly credentials: boolean
   /** For messages: `consumer app, /run/nm/api.sock`. */
   readonly subject: string
   readonly scribe: Scribe
@@ -39,6 +42,17 @@ export interface Plant {
   /** Remove it where it is still ours, and all that was made for it. What stays is said, one item each. */
   unplant(): readonly string[]
 }
+
+/** On SEQPACKET they tell an empty message from the end of the stream. */
+export const asksForCredentials = ({ kind, credentials }: PlantRequest): boolean =>
+  credentials || kind === 'seqpacket'
+
+/** A datagram socket needs none of that: what is sent to it waits in it. */
+export const listen = (
+  socket: BorrowedFd,
+  { kind, backlog, subject }: PlantRequest,
+): E.Either<SyscallError, void> =>
+  kind === 'dgram' ? E.right(undefined) : startListening(socket, backlog, subject)
 
 /** Of no use after all. */
 export const discard = (plant: Plant): void => {

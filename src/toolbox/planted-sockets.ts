@@ -13,12 +13,15 @@ import type { Mediation, MediationId, TeardownReport } from '../model/mediation.
 import type { Connection } from '../relay/connection.ts'
 import type { Figure } from '../relay/contract.ts'
 import { createCounters, type LinkCounters, snapshotOf } from '../relay/counters.ts'
+import { DatagramPost } from '../relay/datagram-post.ts'
 import { Listener } from '../relay/listener.ts'
-import type { DataPlane, Descriptors, LinkTraffic } from '../relay/ports.ts'
+import type { DataPlane, Descriptors, Entrance, LinkTraffic } from '../relay/ports.ts'
+import { clientSocketsOf } from './client-sockets.ts'
 import { type Container, type Containers, peerError } from './containers.ts'
 import type { LinkLog, Loss, ProviderAddress, SocketKind, SocketRequest } from './contract.ts'
 import type { Directories } from './directories.ts'
 import { createFarewells } from './farewell.ts'
+import { introductionFor } from './introduction.ts'
 import type { Journal } from './journal.ts'
 import type { Leftovers } from './leftovers.ts'
 import type { LiveMediations } from './live.ts'
@@ -29,6 +32,7 @@ import { plantSocket } from './plant-socket.ts'
 import { kindIsStale, type PlantedKind, plantedKindFor } from './planted-kind.ts'
 import type { ProviderDialer } from './provider.ts'
 import type { ProviderSockets } from './provider-socket.ts'
+import type { RoleUsers } from './role-users.ts'
 import { scribeFor } from './scribe.ts'
 
 /** All that is alive behind a mediation's id. */
@@ -38,7 +42,7 @@ interface Live {
   readonly request: SocketRequest
   readonly container: Container
   readonly plant: Plant
-  readonly listener: Listener
+  readonly entrance: Entrance
   readonly traffic: LinkTraffic
   readonly dialer: ProviderDialer
   readonly connections: Set<Connection>
@@ -77,6 +81,7 @@ export interface PlantedSocketsOptions {
   readonly journal: Journal
   readonly leftovers: Leftovers
   readonly sockets: ProviderSockets
+  readonly roles: RoleUsers
   readonly newDialer: (
     link: Link,
     request: SocketRequest,
@@ -100,6 +105,7 @@ export const createPlantedSockets = ({
   journal,
   leftovers,
   sockets,
+  roles,
   newDialer,
   newId,
   at,
@@ -128,7 +134,7 @@ export const createPlantedSockets = ({
 
   /** Put the new one in the place of the kept one, whose connections it has taken over. */
   const supersede = (kept: Live): void => {
-    kept.listener.close()
+    kept.entrance.close()
     unplantLive(kept)
   }
 
@@ -159,11 +165,25 @@ export const createPlantedSockets = ({
     const id = kept?.id ?? newId()
     const counters = kept?.traffic.counters ?? createCounters(log)
     const dialer = kept?.dialer ?? newDialer(link, request, counters, log, () => kindMismatched(id))
+    /** It may be held anew, where a planted socket stays. */
+    const consumer = (): Container => alive.get(id)?.container ?? container
     const traffic: LinkTraffic = {
       plane,
       kind,
       descriptors: descriptorsFor(request, plant),
       session: request.session,
+      introduction:
+        request.introduction === undefined
+          ? undefined
+          : introductionFor({
+              request: request.introduction,
+              link,
+              consumer,
+              provider: () => dialer.provider.pid,
+              containers,
+              roles,
+              log,
+            }),
       dialer,
       counters,
       held: kept?.traffic.held ?? plane.held.ofLink(),
@@ -179,7 +199,10 @@ export const createPlantedSockets = ({
       request,
       container,
       plant,
-      listener: new Listener(plant.listener, traffic, connections),
+      entrance:
+        kind === 'dgram'
+          ? new DatagramPost(plant.listener, traffic, clientSocketsOf(consumer))
+          : new Listener(plant.listener, traffic, connections),
       traffic,
       dialer,
       connections,
@@ -247,6 +270,7 @@ export const createPlantedSockets = ({
         target: request.target,
         kind: kind.right.kind,
         backlog: limits.listenBacklog,
+        credentials: (request.introduction?.credentials ?? 'none') !== 'none',
         subject: ofLink(link),
         scribe: scribeFor(journal, link.consumer, container.right.pid, container.right.handle.started),
         ours: place => {
@@ -284,10 +308,12 @@ export const createPlantedSockets = ({
       provider.socket === live.request.provider.socket && link.provider === live.link.provider
     // One that has just stopped ends its connections itself, after what it wrote has been delivered; and one that was
     // only said to have stopped keeps them.
-    if (!sameService || (provider.pid !== null && provider.pid !== live.lastRunning)) {
+    const isAnother = !sameService || (provider.pid !== null && provider.pid !== live.lastRunning)
+    if (isAnother) {
       for (const connection of [...live.connections]) if (connection.connected) connection.close()
     }
     live.dialer.retarget(provider)
+    if (isAnother) live.entrance.providerChanged()
     const found = live.request.kind === 'detected' ? sockets.kindOf(provider) : live.traffic.kind
     if (found !== 'unknown' && found !== live.traffic.kind) return inject(link, log, request, mediation)
     return E.right(mediationOf(refreshed(live, link, request, found === 'unknown')))
@@ -295,7 +321,7 @@ export const createPlantedSockets = ({
 
   const withdrawLive = async (live: Live): Promise<TeardownReport> => {
     alive.delete(live.id)
-    live.listener.close()
+    live.entrance.close()
     const leftBehind = unplantLive(live)
     const { connections } = live
     const onGone = (): void => live.dialer.close()
@@ -325,7 +351,7 @@ export const createPlantedSockets = ({
     },
     close: () => {
       for (const live of alive.values()) {
-        live.listener.close()
+        live.entrance.close()
         for (const connection of [...live.connections]) connection.close()
         live.dialer.close()
         unplantLive(live)

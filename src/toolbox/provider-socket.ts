@@ -10,6 +10,7 @@ import type { OwnedFd } from '../kernel/fd.ts'
 import { resolveIn, statusOf } from '../kernel/files.ts'
 import { inNetworkNamespaceOf } from '../kernel/namespace.ts'
 import {
+  bindAnywhere,
   connectTo,
   connectToAbstract,
   openSocket,
@@ -33,6 +34,8 @@ export interface Connecting {
   /** Whose role it is, where it is dialled as that. */
   readonly link: RoleOfLink
   readonly refusesRights: boolean
+  /** A datagram socket gets a name, to be answered by. */
+  readonly named: boolean
   /** `Dialing.credentialsByte` */
   readonly credentialsByte: boolean
 }
@@ -60,13 +63,22 @@ export interface ProviderSocketsOptions {
   readonly at: AtMoment
 }
 
+/** As whom (absent: ourselves), and how, a socket connects. */
+interface SocketOptions {
+  readonly refusesRights: boolean
+  readonly named: boolean
+  readonly ids: Ids | undefined
+}
+
+const PLAIN: SocketOptions = { refusesRights: false, named: false, ids: undefined }
+
 type Answered<A> = E.Either<SyscallError | IdentityProblem, A>
 
 /** A provider's socket as long as it is held. */
 interface Door {
   readonly container: Container
-  /** EPROTOTYPE: a socket of another type is there. The caller closes what it gets. As ourselves without `ids`. */
-  connect(type: SocketType, refusesRights?: boolean, ids?: Ids): Answered<OwnedFd>
+  /** EPROTOTYPE: a socket of another type is there. The caller closes what it gets. */
+  connect(type: SocketType, how?: SocketOptions): Answered<OwnedFd>
   kind(): FoundKind
   close(): void
 }
@@ -82,15 +94,36 @@ const actingAsAsked = <A>(ids: Ids, subject: string, body: () => E.Either<Syscal
   return E.left({ _tag: 'IdentityProblem', reason: `${call}: ${errno}` })
 }
 
+/** A socket with a name in the namespace that we are in, which is where an answer to it is looked up. */
+const openNamed = (type: SocketType, subject: string): E.Either<SyscallError, OwnedFd> => {
+  const socket = openSocket(type, subject)
+  if (E.isLeft(socket)) return socket
+  const bound = bindAnywhere(socket.right.borrowed, subject)
+  if (E.isRight(bound)) return socket
+  socket.right.close()
+  return bound
+}
+
+const openFor = (
+  container: Container,
+  type: SocketType,
+  { named }: SocketOptions,
+  subject: string,
+): E.Either<SyscallError, OwnedFd> => {
+  if (!named) return openSocket(type, subject)
+  const entered = inNetworkNamespaceOf(container.handle, subject, () => openNamed(type, subject))
+  return E.isLeft(entered) ? entered : entered.right
+}
+
 /** A new socket, connected by `connect`; it is closed where that fails. */
 const connected = (
+  open: () => E.Either<SyscallError, OwnedFd>,
   type: SocketType,
-  refusesRights: boolean,
-  ids: Ids | undefined,
+  { refusesRights, ids }: SocketOptions,
   subject: string,
   connect: (socket: OwnedFd) => E.Either<SyscallError, void>,
 ): Answered<OwnedFd> => {
-  const socket = openSocket(type, subject)
+  const socket = open()
   if (E.isLeft(socket)) return socket
   // Both before connecting: the provider may write at once.
   if (type === 'seqpacket') receiveCredentials(socket.right.borrowed)
@@ -151,27 +184,35 @@ const doorAtPath = (container: Container, path: string, subject: string): E.Eith
     return E.isLeft(status) ? status : E.left(syscallError('connect', 'ENOTSOCK', subject))
   }
   // Open before anybody else's ids are taken, who could not search the way to it.
-  const connect: Door['connect'] = (type, refusesRights = false, ids = undefined) =>
-    connected(type, refusesRights, ids, subject, socket =>
-      connectTo(socket.borrowed, inode.right.borrowed, subject),
+  const connect: Door['connect'] = (type, how = PLAIN) =>
+    connected(
+      () => openFor(container, type, how, subject),
+      type,
+      how,
+      subject,
+      socket => connectTo(socket.borrowed, inode.right.borrowed, subject),
     )
   return E.right({ container, connect, kind: () => kindOfFile(connect), close: () => inode.right.close() })
 }
 
 /** An abstract name: connecting is the only way to look at it. */
 const doorAtName = (container: Container, name: string, subject: string): Door => {
-  const connect: Door['connect'] = (type, refusesRights = false, ids = undefined) => {
+  const connect: Door['connect'] = (type, how = PLAIN) => {
     const entered = inNetworkNamespaceOf(container.handle, subject, () =>
-      connected(type, refusesRights, ids, subject, socket =>
-        connectToAbstract(socket.borrowed, name, subject),
+      connected(
+        () => (how.named ? openNamed(type, subject) : openSocket(type, subject)),
+        type,
+        how,
+        subject,
+        socket => connectToAbstract(socket.borrowed, name, subject),
       ),
     )
     return E.isLeft(entered) ? entered : entered.right
   }
   return {
     container,
-    connect: (type, refusesRights, ids) => {
-      const answer = connect(type, refusesRights, ids)
+    connect: (type, how) => {
+      const answer = connect(type, how)
       if (E.isRight(answer) || answer.left._tag === 'IdentityProblem') return answer
       if (answer.left.errno !== 'ECONNREFUSED') return answer
       const kind = kindOfName(connect)
@@ -220,13 +261,13 @@ const greeted = (socket: OwnedFd, dialler: Dialler | undefined, subject: string)
 const connectThrough = (
   door: Door,
   type: SocketType,
-  { as, link, refusesRights, credentialsByte }: Connecting,
+  { as, link, refusesRights, named, credentialsByte }: Connecting,
   roles: RoleUsers,
   subject: string,
 ): Answered<Connected> => {
   const dialler = as === 'daemon' ? E.right(undefined) : diallerFor(as, door.container, link, roles)
   if (E.isLeft(dialler)) return dialler
-  const socket = door.connect(type, refusesRights, dialler.right?.ids)
+  const socket = door.connect(type, { refusesRights, named, ids: dialler.right?.ids })
   if (E.isLeft(socket)) return socket
   const ready = credentialsByte ? greeted(socket.right, dialler.right, subject) : socket
   return E.isLeft(ready) ? ready : E.right({ socket: ready.right, as: dialler.right?.seen })

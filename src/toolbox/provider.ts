@@ -45,6 +45,7 @@ const DIAL_RETRIES: ReadonlyMap<string, Figure> = new Map(
 interface Waiter {
   readonly as: DialAs
   readonly kind: SocketKind
+  readonly named: boolean
   readonly done: DialDone
   /** When it gives up on a provider that is not there, and on one whose backlog is full. */
   readonly deadline: number
@@ -86,6 +87,7 @@ export class ProviderDialer implements Dialer {
   #retryMs: number
   #timer: unknown
   #serving = false
+  #saidRoot = false
   /** A provider that is away concerns every client that comes: one line says it. */
   readonly #log: QuietLog
 
@@ -112,12 +114,13 @@ export class ProviderDialer implements Dialer {
     this.#serve()
   }
 
-  dial(as: DialAs, kind: SocketKind, done: DialDone): CancelDial {
+  dial(as: DialAs, kind: SocketKind, done: DialDone, named = false): CancelDial {
     const { clock, dialing } = this.#options
     const now = clock.now()
     const waiter: Waiter = {
       as,
       kind,
+      named,
       done,
       deadline: now + dialing.graceMs,
       backlogDeadline: now + dialing.backlogMs,
@@ -160,6 +163,7 @@ export class ProviderDialer implements Dialer {
       this.#waiters.shift()
       if (E.isRight(connected)) {
         this.#retryMs = this.#options.limits.connectRetryMs
+        if (waiter.as === 'role' && connected.right.as?.uid === 0) this.#sayRoot()
         this.#answer(waiter, connected.right.socket, connected.right.as)
       } else {
         this.#fail(waiter, connected.left)
@@ -167,10 +171,18 @@ export class ProviderDialer implements Dialer {
     }
   }
 
-  #connectFor({ as, kind }: Waiter): E.Either<SyscallError | IdentityProblem, Connected> {
+  /** It is what was assigned, and seldom what was meant. */
+  #sayRoot(): void {
+    if (this.#saidRoot) return
+    this.#saidRoot = true
+    const { link, log } = this.#options
+    log.warn({ role: link.role, uid: 0 }, 'the role of the link is root in its provider')
+  }
+
+  #connectFor({ as, kind, named }: Waiter): E.Either<SyscallError | IdentityProblem, Connected> {
     const { sockets, link, refusesRights, dialing } = this.#options
     const credentialsByte = dialing.credentialsByte === true
-    return sockets.connect(this.#provider, kind, { as, link, refusesRights, credentialsByte })
+    return sockets.connect(this.#provider, kind, { as, link, refusesRights, named, credentialsByte })
   }
 
   #countRetry({ errno }: SyscallError): void {

@@ -5,6 +5,8 @@ import { describe, test } from 'node:test'
 import { DRM_MAJOR, judge } from '../../plugins/drm/rules.ts'
 import { FIGURES, RESPONSE_HEAD_TIME } from '../../plugins/rest/figures.ts'
 import { REFUSALS } from '../../plugins/rest/refusals.ts'
+import { FIGURES as WAYLAND_FIGURES } from '../../plugins/wayland/figures.ts'
+import { VISIBLE_TO_ALL } from '../../plugins/wayland/interfaces.ts'
 import { allowedOf, type Option, usageOf } from '../../src/cli/arguments.ts'
 import { DAEMON_OPTIONS, type DaemonConfig, DEFAULT_CONFIG } from '../../src/cli/options.ts'
 import { metricsText } from '../../src/control/metrics.ts'
@@ -229,6 +231,37 @@ describe('docs/drm.md', () => {
         : 'no'
     for (const [, role = '', card, render] of told)
       assert.deepEqual([card, render], [gets(role, 0), gets(role, 128)], role)
+  })
+})
+
+describe('docs/wayland.md', () => {
+  const page = read('docs/wayland.md')
+  const sectionOf = (heading: string): string => page.split(`\n## ${heading}\n`)[1]?.split(/^## /m)[0] ?? ''
+
+  test('has every interface that everybody sees, in its group, and no other', () => {
+    const groups = [...sectionOf('What everybody sees').matchAll(/^\*\*([\w ]+)\*\*: ((?:`\w+`\s+)+)/gm)]
+    const told = groups.map(([, group, names = '']) => [group, [...matchesOf(names, /`(\w+)`/g)]])
+    assert.deepEqual(told, Object.entries(VISIBLE_TO_ALL))
+  })
+
+  test('has each counter, and each reason of a refusal', () => {
+    const counters = sectionOf('Counters')
+    const figures: readonly Figure[] = Object.values(WAYLAND_FIGURES)
+    assert.deepEqual(
+      sorted(matchesOf(counters, /^\| `(\w+)` \|/gm)),
+      sorted(new Set(figures.map(({ name }) => name))),
+    )
+    for (const { labels = {} } of figures) {
+      for (const reason of Object.values(labels)) assert.ok(counters.includes(`\`${reason}\``), reason)
+    }
+  })
+
+  test('names every option of wayland links with its default, and none that does not exist', () => {
+    const limits = sectionOf('Limits')
+    for (const option of DAEMON_OPTIONS.filter(({ flag }) => flag.startsWith('wayland-')))
+      assert.ok(limits.includes(`\`--${option.flag}\` | ${option.show(DEFAULT_CONFIG)} |`), option.flag)
+    const known = DAEMON_OPTIONS.map(({ flag }) => flag)
+    for (const flag of matchesOf(page, /`--([a-z-]+)[`\s]/g)) assert.ok(known.includes(flag), flag)
   })
 })
 

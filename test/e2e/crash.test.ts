@@ -32,6 +32,15 @@ const TARGETS = [
   '/opt/deep/er/and/deeper/five.sock',
   '/opt/deep/six.sock',
 ]
+/** What their providers are told; a daemon can be killed as somebody else, too. */
+const INTERFACES = [
+  'unix',
+  'unix+stream+role-peercred',
+  'unix+creds',
+  'unix+role-creds+peercred',
+  'unix',
+  'unix+nofds',
+]
 const WATCHED = ['/run', '/opt', '/tmp', '/srv']
 
 interface Consumer {
@@ -91,8 +100,18 @@ test('killed again and again, it leaves nothing behind and goes on', {
     const graph: Entry[] = []
     for (const [consumer, targets] of wanted) {
       for (const target of targets) {
-        const name = `svc${TARGETS.indexOf(target)}`
-        graph.push(entryFor({ name, consumer: consumer.container, provider: svc, target }))
+        const index = TARGETS.indexOf(target)
+        const name = `svc${index}`
+        graph.push(
+          entryFor({
+            name,
+            consumer: consumer.container,
+            provider: svc,
+            target,
+            role: '1001',
+            interface: INTERFACES[index] ?? 'unix',
+          }),
+        )
       }
     }
     ctrl.serve(graph)

@@ -1,5 +1,6 @@
 /** Being somebody else for one call: what the peer sees, and that we are ourselves again on every thread. */
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { E } from '../../src/fp.ts'
@@ -96,4 +97,57 @@ acting('as many groups as the kernel takes can be had', () => {
   const supplementary = Array.from({ length: 65_536 }, (_, i) => i)
   const seen = actingAs({ uid: 5, gid: 5, supplementary }, 'many', () => lineOf('Groups').length)
   assert.equal(E.isRight(seen) && seen.right, 65_536)
+})
+
+const runProgram = (program: string, before: readonly string[], args: readonly string[]) => {
+  const [command = process.execPath, ...rest] = [
+    ...before,
+    process.execPath,
+    `build/test/support/${program}.js`,
+  ]
+  return spawnSync(command, [...rest, ...args], { encoding: 'utf8' })
+}
+
+acting('a way back that fails ends the process, which says why', () => {
+  const { signal, stdout, stderr } = runProgram('lose-the-way-back', [], [])
+  assert.deepEqual([signal, stdout], ['SIGABRT', ''])
+  assert.match(stderr, /pv-xconnect: cannot become itself again \(setgroups: EPERM\); aborting/)
+})
+
+const outcomesOf = (setpriv: readonly string[], ...users: readonly string[]): unknown => {
+  const { stdout, stderr } = runProgram('act-as', ['setpriv', ...setpriv], users)
+  assert.equal(stderr, '')
+  return JSON.parse(stdout)
+}
+
+const WITHOUT = ['--bounding-set', '-setuid,-setgid', '--inh-caps', '-setuid,-setgid']
+
+acting('without the capabilities nobody can be acted as but ourselves', () => {
+  assert.deepEqual(
+    outcomesOf([...WITHOUT, '--clear-groups'], '0:0', '0:0:0', '1001:44', '0:44:44', '1001:0'),
+    [0, 0, 'setgroups EPERM', 'setgroups EPERM', 'setgroups EPERM'],
+  )
+})
+
+acting('without the capabilities our own groups are not taken for those of another', () => {
+  const groups = ['--groups', '29,44']
+  assert.deepEqual(outcomesOf([...WITHOUT, ...groups], '0:0:29:44', '0:0:29:44:100', '0:0:29', '0:0'), [
+    0,
+    0,
+    'setgroups EPERM',
+    'setgroups EPERM',
+  ])
+})
+
+acting('one who may set its ids and is not root acts as others, but never as root', () => {
+  const who = [
+    '--reuid=5',
+    '--regid=5',
+    '--clear-groups',
+    '--inh-caps',
+    '+setuid,+setgid',
+    '--ambient-caps',
+    '+setuid,+setgid',
+  ]
+  assert.deepEqual(outcomesOf(who, '5:5', '6:6:6', '0:0', '5:5'), [5, 6, 'setresuid EPERM', 5])
 })

@@ -20,6 +20,7 @@ import {
   RLIMIT,
   SOCKADDR_UN,
   STATX,
+  UCRED,
 } from '../../src/kernel/structs.ts'
 
 const OURS: Readonly<Record<string, Readonly<Record<string, number>>>> = {
@@ -33,6 +34,7 @@ const OURS: Readonly<Record<string, Readonly<Record<string, number>>>> = {
   POLLFD,
   RLIMIT,
   BPF_QUERY,
+  UCRED,
 }
 
 /** Our name of a structure: C's, and its fields by our names. */
@@ -50,6 +52,7 @@ const IN_C: Readonly<Record<string, readonly [string, Readonly<Record<string, st
       flags: 'msg_flags',
     },
   ],
+  UCRED: ['struct ucred', { pid: 'pid', uid: 'uid', gid: 'gid' }],
   CMSGHDR: ['struct cmsghdr', { length: 'cmsg_len', level: 'cmsg_level', type: 'cmsg_type' }],
   EPOLL_EVENT: ['struct epoll_event', { events: 'events', data: 'data' }],
   OPEN_HOW: ['struct open_how', { flags: 'flags', mode: 'mode', resolve: 'resolve' }],
@@ -61,6 +64,7 @@ const IN_C: Readonly<Record<string, readonly [string, Readonly<Record<string, st
       gid: 'stx_gid',
       mode: 'stx_mode',
       inode: 'stx_ino',
+      length: 'stx_size',
       rdevMajor: 'stx_rdev_major',
       rdevMinor: 'stx_rdev_minor',
       devMajor: 'stx_dev_major',

@@ -316,6 +316,7 @@ export const startRelay = (options: RelayOptions = {}): TestRelay => {
     kind,
     descriptors: options.descriptors ?? 'exact',
     session: options.session,
+    introduction: undefined,
     dialer,
     counters: createCounters(log),
     held: held.ofLink(),

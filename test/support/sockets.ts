@@ -70,6 +70,11 @@ export class Server {
     }
   }
 
+  /** Of every message to it, and to those that are accepted from now on. */
+  askCredentials(): void {
+    receiveCredentials(this.#fd.borrowed)
+  }
+
   /** Whether a client waits; it is taken if so. */
   get visited(): boolean {
     const fd = accept(this.#fd.borrowed)

@@ -118,11 +118,12 @@ export type Headers = Pick<
 /** Whether a rule matches, where that is known. */
 type Match = 'yes' | 'no' | 'perhaps'
 
-const both = (a: Match, b: () => Match): Match => {
-  if (a === 'no') return 'no'
-  const second = b()
-  return second === 'yes' ? a : second
+const both = (a: Match, b: Match): Match => {
+  if (a === 'no' || b === 'no') return 'no'
+  return a === 'yes' ? b : a
 }
+
+const certainly = (matches: boolean): Match => (matches ? 'yes' : 'no')
 
 /** A field that is not there differs from nothing. */
 const differs = (condition: string | undefined, field: string | undefined): boolean =>
@@ -147,36 +148,42 @@ const replyMatches = (rule: SendRule | ReceiveRule, { replySerial, expected }: H
 }
 
 /** Whether the party has that name; of the bus counts what the message itself says. */
-const isNamed = (party: Party, said: string | undefined, fits: (name: string) => boolean): Match => {
-  if (party.kind === 'bus') return said !== undefined && fits(said) ? 'yes' : 'no'
-  for (const name of party.names) if (fits(name)) return 'yes'
+const isNamed = (party: Party, said: string | undefined, name: string): Match => {
+  if (party.kind === 'bus') return certainly(said === name)
+  if (party.names.has(name)) return 'yes'
   return party.complete ? 'no' : 'perhaps'
+}
+
+/** The same of a name below that one. */
+const isNamedWithin = (party: Party, said: string | undefined, prefix: string): Match => {
+  if (party.kind === 'bus') return certainly(said !== undefined && isWithin(said, prefix))
+  for (const name of party.names) if (isWithin(name, prefix)) return 'yes'
+  return party.complete ? 'no' : 'perhaps'
+}
+
+const isSentTo = (rule: SendRule, receiver: Party, said: string | undefined): Match => {
+  if (rule.destination !== undefined) return isNamed(receiver, said, rule.destination)
+  return rule.destinationPrefix === undefined ? 'yes' : isNamedWithin(receiver, said, rule.destinationPrefix)
 }
 
 const isBroadcast = ({ type, destination }: Headers): boolean =>
   type === MESSAGE_TYPE.signal && destination === undefined
 
+/** Most rules are about others than the receiver, and are done with first. */
 const sendMatches = (rule: SendRule, message: Headers, receiver: Party): Match => {
-  if (!fieldsMatch(rule, message)) return 'no'
+  const toIt = isSentTo(rule, receiver, message.destination)
+  if (toIt === 'no' || !fieldsMatch(rule, message)) return 'no'
   if (rule.broadcast !== undefined && rule.broadcast !== isBroadcast(message)) return 'no'
-  const { destination, destinationPrefix } = rule
-  return both(replyMatches(rule, message), () => {
-    if (destination !== undefined) return isNamed(receiver, message.destination, name => name === destination)
-    if (destinationPrefix === undefined) return 'yes'
-    return isNamed(receiver, message.destination, name => isWithin(name, destinationPrefix))
-  })
+  return both(toIt, replyMatches(rule, message))
 }
 
 const receiveMatches = (rule: ReceiveRule, message: Headers, sender: Party): Match => {
-  if (!fieldsMatch(rule, message)) return 'no'
+  const fromIt = rule.sender === undefined ? 'yes' : isNamed(sender, message.sender, rule.sender)
+  if (fromIt === 'no' || !fieldsMatch(rule, message)) return 'no'
   // It is about messages for others, and none of those comes here.
   if (rule.effect === 'deny' && rule.eavesdrop) return 'no'
-  return both(replyMatches(rule, message), () =>
-    rule.sender === undefined ? 'yes' : isNamed(sender, message.sender, name => name === rule.sender),
-  )
+  return both(fromIt, replyMatches(rule, message))
 }
-
-const certainly = (matches: boolean): Match => (matches ? 'yes' : 'no')
 
 const ownMatches = (rule: OwnRule, name: string): Match => {
   if (rule.name === undefined) return 'yes'

@@ -75,7 +75,9 @@ export class Observer {
         this.#lost()
       },
     })
-    if (!isOver) this.#connection = connection
+    // What is over is given back all the same: the toolbox keeps what it lent until then.
+    if (isOver) connection.close()
+    else this.#connection = connection
   }
 
   #settle(): void {
@@ -85,6 +87,7 @@ export class Observer {
   }
 
   #lost(): void {
+    this.#connection?.close()
     this.#connection = undefined
     if (this.names.synced) this.#retryMs = RETRY_MS
     this.names.forget()

@@ -4,7 +4,7 @@
  *   openLinkPolicy(box, link)       when the link is added; says what was found in the log
  *   .connect(handle)                when a connection begins: its judge, which goes on with whatever the policy becomes
  *   .shownBy(mediation)             from when there is one: state and number of rules as figures
- *   .retarget(box, link)            the provider changed; connections to the old one are over
+ *   .retarget(box, link)            the provider changed, perhaps; connections to another one are over
  *   .close()                        with the link
  *
  * The policy itself is one for all links to a provider's bus, and so is the observer of each uid (`provider-bus.ts`). Files are
@@ -223,9 +223,11 @@ class OpenLinkPolicy implements LinkPolicy {
   }
 
   retarget(box: Toolbox, link: Link): void {
+    const { pid, socket } = this.#provider
+    this.#box = box
+    if (pid === link.provider_pid && socket === link.socket) return
     this.#stop()
     this.#leave()
-    this.#box = box
     this.#provider = addressOf(link)
     this.#bus = this.#join()
     this.#look(false)

@@ -111,18 +111,18 @@ for (const [what, [said, heard, bus]] of Object.entries(TABLE)) {
 }
 
 const CLOSED: Readonly<Record<string, readonly [said: string, heard: string, reason: string]>> = {
-  'does not begin with NUL': ['AUTH EXTERNAL 30⏎', '', 'no nul'],
-  'begins before it was let in': ['␀BEGIN⏎', '', 'begin too early'],
-  'begins in the middle of it': ['␀AUTH EXTERNAL⏎BEGIN⏎', 'DATA⏎', 'begin too early'],
-  'begins after it was rejected': ['␀AUTH⏎BEGIN⏎', REJECTED, 'begin too early'],
+  'does not begin with NUL': ['AUTH EXTERNAL 30⏎', '', 'no-nul'],
+  'begins before it was let in': ['␀BEGIN⏎', '', 'begin-too-early'],
+  'begins in the middle of it': ['␀AUTH EXTERNAL⏎BEGIN⏎', 'DATA⏎', 'begin-too-early'],
+  'begins after it was rejected': ['␀AUTH⏎BEGIN⏎', REJECTED, 'begin-too-early'],
   'is rejected for the sixth time': [
     '␀AUTH⏎AUTH⏎AUTH⏎AUTH⏎AUTH⏎AUTH⏎AUTH⏎',
     REJECTED.repeat(6),
-    'rejected too often',
+    'rejected-too-often',
   ],
   'says one line too many': [`␀${'x⏎'.repeat(65)}`, 'E'.repeat(64), 'lines'],
-  'says a line without an end': [`␀${'x'.repeat(16_385)}`, '', 'line length'],
-  'says a line that is too long': [`␀${'x'.repeat(16_383)}⏎`, '', 'line length'],
+  'says a line without an end': [`␀${'x'.repeat(16_385)}`, '', 'line-length'],
+  'says a line that is too long': [`␀${'x'.repeat(16_383)}⏎`, '', 'line-length'],
 }
 
 for (const [what, [said, heard, reason]] of Object.entries(CLOSED)) {
@@ -131,7 +131,7 @@ for (const [what, [said, heard, reason]] of Object.entries(CLOSED)) {
     matches(got, heard)
     assert.equal(stage.closing, 'flush')
     assert.deepEqual(stage.reports, [`dbus-handshake-failed ${reason}`])
-    assert.equal(stage.counted(`handshakes_failed reason=${reason.replaceAll(' ', '_')}`), 1)
+    assert.equal(stage.counted(`handshakes_failed reason=${reason.replaceAll('-', '_')}`), 1)
   })
 }
 
@@ -202,7 +202,7 @@ test('a bus that refuses its uid is named in the log, and the client is rejected
   assert.equal(stage.text('consumer'), REJECTED)
   assert.equal(stage.closing, 'flush')
   assert.deepEqual(stage.commands.reports, [
-    { event: 'dbus-handshake-failed', facts: { reason: 'bus rejected', uid: 1000 } },
+    { event: 'dbus-handshake-failed', facts: { reason: 'bus-rejected', uid: 1000 } },
   ])
 })
 
@@ -212,7 +212,7 @@ for (const said of ODD) {
   test(`a bus that says ${said} is no bus`, () => {
     const stage = new DbusStage().says('consumer', '␀AUTH EXTERNAL 30⏎').says('provider', said)
     assert.equal(stage.text('consumer'), '')
-    assert.deepEqual(stage.reports, ['dbus-handshake-failed bus answer'])
+    assert.deepEqual(stage.reports, ['dbus-handshake-failed bus-answer'])
   })
 }
 
@@ -277,5 +277,5 @@ test('who leaves before BEGIN leaves nothing behind', () => {
 test('a bus that leaves before BEGIN takes its client with it', () => {
   const stage = new DbusStage().says('consumer', '␀AUTH EXTERNAL 30⏎')
   stage.commands.end('provider', true)
-  assert.deepEqual(stage.reports, ['dbus-handshake-failed bus left'])
+  assert.deepEqual(stage.reports, ['dbus-handshake-failed bus-left'])
 })

@@ -108,15 +108,15 @@ const renamed = (name: FieldName, value: string | number): Found =>
   read(message({ fields: fields({ ...REQUEST, [name]: value }) }))
 
 const REFUSED: Readonly<Record<string, readonly [Found, () => Found]>> = {
-  'another byte order': ['byte_order', () => faultOf({ order: 'b' })],
+  'another byte order': ['byte-order', () => faultOf({ order: 'b' })],
   'another version': ['version', () => faultOf({ version: 2 })],
   'the type 0': ['type', () => faultOf({ type: 0 })],
   'the serial 0': ['serial', () => faultOf({ serial: 0 })],
-  'more fields than may be': ['fields_length', () => faultOf({ fieldsLength: MOST_FIELD_BYTES + 1 })],
-  'a field length of all ones': ['fields_length', () => faultOf({ fieldsLength: 0xffffffff })],
-  'a body length of all ones': ['message_length', () => faultOf({ bodyLength: 0xffffffff })],
+  'more fields than may be': ['fields-length', () => faultOf({ fieldsLength: MOST_FIELD_BYTES + 1 })],
+  'a field length of all ones': ['fields-length', () => faultOf({ fieldsLength: 0xffffffff })],
+  'a body length of all ones': ['message-length', () => faultOf({ bodyLength: 0xffffffff })],
   'a byte more than a message may have': [
-    'message_length',
+    'message-length',
     () => {
       const { length } = message({ fields: fields(REQUEST) })
       return faultOf({ bodyLength: 2 ** 27 - length + 1 })
@@ -138,17 +138,17 @@ const REFUSED: Readonly<Record<string, readonly [Found, () => Found]>> = {
       return read(bytes)
     },
   ],
-  'a field without a code': ['field_code', () => withField({ code: 0, type: 's', value: 'a' })],
+  'a field without a code': ['field-code', () => withField({ code: 0, type: 's', value: 'a' })],
   'a path that is a string': [
-    'field_type',
+    'field-type',
     () => read(message({ fields: [{ code: 1, type: 's', value: '/a' }] })),
   ],
-  'a reply serial that is a string': ['field_type', () => withField({ code: 5, type: 's', value: 'a' })],
-  'a member of two types': ['field_type', () => withField({ code: 3, type: 'ss', value: 'a' })],
-  'a path twice': ['field_repeated', () => withField(field('path', '/a'))],
-  'descriptors twice': ['field_repeated', () => withField(field('unixFds', 0), field('unixFds', 0))],
+  'a reply serial that is a string': ['field-type', () => withField({ code: 5, type: 's', value: 'a' })],
+  'a member of two types': ['field-type', () => withField({ code: 3, type: 'ss', value: 'a' })],
+  'a path twice': ['field-repeated', () => withField(field('path', '/a'))],
+  'descriptors twice': ['field-repeated', () => withField(field('unixFds', 0), field('unixFds', 0))],
   'a string that runs past its array': [
-    'field_bounds',
+    'field-bounds',
     () => {
       const bytes = message({ fields: [...fields(REQUEST), field('destination', 'a.b')] })
       const at = bytes.indexOf('a.b') - 4
@@ -157,7 +157,7 @@ const REFUSED: Readonly<Record<string, readonly [Found, () => Found]>> = {
     },
   ],
   'a string of all ones': [
-    'field_bounds',
+    'field-bounds',
     () => {
       const bytes = message({ fields: [...fields(REQUEST), field('destination', 'a.b')] })
       bytes.writeUInt32LE(0xffffffff, bytes.indexOf('a.b') - 4)
@@ -165,60 +165,60 @@ const REFUSED: Readonly<Record<string, readonly [Found, () => Found]>> = {
     },
   ],
   'a string whose NUL is none': [
-    'field_value',
+    'field-value',
     () => {
       const bytes = message({ fields: [...fields(REQUEST), field('destination', 'a.b')] })
       bytes[bytes.indexOf('a.b') + 3] = 0x63
       return read(bytes)
     },
   ],
-  'a string with a NUL in it': ['field_value', () => renamed('destination', 'a.b\0c')],
+  'a string with a NUL in it': ['field-value', () => renamed('destination', 'a.b\0c')],
   'fields that end in the middle of one': [
-    'field_bounds',
+    'field-bounds',
     () => faultOf({ fieldsLength: message({ fields: fields(REQUEST) }).length - 16 - 8 }),
   ],
-  'a path without a slash': ['field_value', () => renamed('path', 'a')],
-  'a path that ends with a slash': ['field_value', () => renamed('path', '/a/')],
-  'a path with two slashes': ['field_value', () => renamed('path', '/a//b')],
-  'a path with another sign': ['field_value', () => renamed('path', '/a-b')],
-  'an empty path': ['field_value', () => renamed('path', '')],
-  'a member with a dot': ['field_value', () => renamed('member', 'a.b')],
-  'a member that begins with a digit': ['field_value', () => renamed('member', '1a')],
-  'a member of 256 bytes': ['field_value', () => renamed('member', 'm'.repeat(256))],
-  'an interface of one element': ['field_value', () => renamed('interface', 'a')],
-  'an interface with a hyphen': ['field_value', () => renamed('interface', 'a.b-c')],
-  'an interface with an empty element': ['field_value', () => renamed('interface', 'a..b')],
-  'an interface that ends with a dot': ['field_value', () => renamed('interface', 'a.b.')],
-  'an element that begins with a digit': ['field_value', () => renamed('interface', 'a.1b')],
-  'an interface of 256 bytes': ['field_value', () => renamed('interface', `a.${'b'.repeat(254)}`)],
-  'a destination of one element': ['field_value', () => renamed('destination', 'a')],
-  'a unique name of one element': ['field_value', () => renamed('destination', ':a')],
-  'a destination that begins with a dot': ['field_value', () => renamed('destination', '.a.b')],
-  'a destination of 256 bytes': ['field_value', () => renamed('destination', `a.${'b'.repeat(254)}`)],
-  'a sender with a space': ['field_value', () => renamed('sender', 'a.b c')],
-  'a letter that is none of ASCII': ['field_value', () => renamed('destination', 'a.bü')],
-  'an error name of one element': ['field_value', () => renamed('errorName', 'a')],
-  'a signature of unknown types': ['field_value', () => renamed('signature', 'sz')],
-  'a signature with an open struct': ['field_value', () => renamed('signature', '(s')],
-  'a signature with an empty struct': ['field_value', () => renamed('signature', '()')],
-  'a signature with an array of nothing': ['field_value', () => renamed('signature', 'a')],
-  'a signature with a dict entry outside of an array': ['field_value', () => renamed('signature', '{ss}')],
-  'a signature with a dict entry of three': ['field_value', () => renamed('signature', 'a{sss}')],
-  'a signature with a key that is an array': ['field_value', () => renamed('signature', 'a{ass}')],
-  '33 arrays in each other': ['field_value', () => renamed('signature', `${'a'.repeat(33)}y`)],
+  'a path without a slash': ['field-value', () => renamed('path', 'a')],
+  'a path that ends with a slash': ['field-value', () => renamed('path', '/a/')],
+  'a path with two slashes': ['field-value', () => renamed('path', '/a//b')],
+  'a path with another sign': ['field-value', () => renamed('path', '/a-b')],
+  'an empty path': ['field-value', () => renamed('path', '')],
+  'a member with a dot': ['field-value', () => renamed('member', 'a.b')],
+  'a member that begins with a digit': ['field-value', () => renamed('member', '1a')],
+  'a member of 256 bytes': ['field-value', () => renamed('member', 'm'.repeat(256))],
+  'an interface of one element': ['field-value', () => renamed('interface', 'a')],
+  'an interface with a hyphen': ['field-value', () => renamed('interface', 'a.b-c')],
+  'an interface with an empty element': ['field-value', () => renamed('interface', 'a..b')],
+  'an interface that ends with a dot': ['field-value', () => renamed('interface', 'a.b.')],
+  'an element that begins with a digit': ['field-value', () => renamed('interface', 'a.1b')],
+  'an interface of 256 bytes': ['field-value', () => renamed('interface', `a.${'b'.repeat(254)}`)],
+  'a destination of one element': ['field-value', () => renamed('destination', 'a')],
+  'a unique name of one element': ['field-value', () => renamed('destination', ':a')],
+  'a destination that begins with a dot': ['field-value', () => renamed('destination', '.a.b')],
+  'a destination of 256 bytes': ['field-value', () => renamed('destination', `a.${'b'.repeat(254)}`)],
+  'a sender with a space': ['field-value', () => renamed('sender', 'a.b c')],
+  'a letter that is none of ASCII': ['field-value', () => renamed('destination', 'a.bü')],
+  'an error name of one element': ['field-value', () => renamed('errorName', 'a')],
+  'a signature of unknown types': ['field-value', () => renamed('signature', 'sz')],
+  'a signature with an open struct': ['field-value', () => renamed('signature', '(s')],
+  'a signature with an empty struct': ['field-value', () => renamed('signature', '()')],
+  'a signature with an array of nothing': ['field-value', () => renamed('signature', 'a')],
+  'a signature with a dict entry outside of an array': ['field-value', () => renamed('signature', '{ss}')],
+  'a signature with a dict entry of three': ['field-value', () => renamed('signature', 'a{sss}')],
+  'a signature with a key that is an array': ['field-value', () => renamed('signature', 'a{ass}')],
+  '33 arrays in each other': ['field-value', () => renamed('signature', `${'a'.repeat(33)}y`)],
   '33 structs in each other': [
-    'field_value',
+    'field-value',
     () => renamed('signature', `${'('.repeat(33)}y${')'.repeat(33)}`),
   ],
-  'a call without a path': ['field_missing', () => faultOf({ fields: fields({ member: 'M' }) })],
-  'a call without a member': ['field_missing', () => faultOf({ fields: fields({ path: '/a' }) })],
-  'a signal without an interface': ['field_missing', () => faultOf({ type: 4 })],
-  'a return without a reply serial': ['field_missing', () => faultOf({ type: 2 })],
+  'a call without a path': ['field-missing', () => faultOf({ fields: fields({ member: 'M' }) })],
+  'a call without a member': ['field-missing', () => faultOf({ fields: fields({ path: '/a' }) })],
+  'a signal without an interface': ['field-missing', () => faultOf({ type: 4 })],
+  'a return without a reply serial': ['field-missing', () => faultOf({ type: 2 })],
   'an error without a name': [
-    'field_missing',
+    'field-missing',
     () => faultOf({ type: 3, fields: fields({ replySerial: 1 }) }),
   ],
-  'a return to the serial 0': ['field_value', () => faultOf({ type: 2, fields: fields({ replySerial: 0 }) })],
+  'a return to the serial 0': ['field-value', () => faultOf({ type: 2, fields: fields({ replySerial: 0 }) })],
   'the path of a library to itself': ['local', () => renamed('path', '/org/freedesktop/DBus/Local')],
   'the interface of a library to itself': ['local', () => renamed('interface', 'org.freedesktop.DBus.Local')],
 }
@@ -271,7 +271,7 @@ const BAD_UNKNOWN: Readonly<Record<string, () => Found>> = {
 }
 
 for (const [what, found] of Object.entries(BAD_UNKNOWN)) {
-  test(`a header is refused for an unknown field ${what}`, () => assert.equal(found(), 'field_value'))
+  test(`a header is refused for an unknown field ${what}`, () => assert.equal(found(), 'field-value'))
 }
 
 test('an INTERFACE that was added is as if it had come', () => {

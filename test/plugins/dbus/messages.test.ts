@@ -104,13 +104,13 @@ test('a long header that is bad at its end passes not one byte', () => {
   const bytes = call({ path: `/${'p'.repeat(400_000)}/` })
   const stage = new DbusStage().begins().sends('consumer', bytes)
   assert.equal(stage.bytes('provider').length, 0)
-  assert.deepEqual(stage.reports, ['dbus-protocol-error field_value'])
+  assert.deepEqual(stage.reports, ['dbus-protocol-error field-value'])
 })
 
 test('fields of more than may be are refused by their length alone', () => {
   const start = message({ fields: [], fieldsLength: 1024 * 1024 + 1 })
   const stage = new DbusStage().begins().sends('consumer', start)
-  assert.deepEqual(stage.reports, ['dbus-protocol-error fields_length'])
+  assert.deepEqual(stage.reports, ['dbus-protocol-error fields-length'])
 })
 
 // What closes.
@@ -182,26 +182,26 @@ test('descriptors that come within what passes unseen leave with the last byte',
 })
 
 const FD_FAULTS: Readonly<Record<string, readonly [stage: () => DbusStage, reason: string]>> = {
-  'too few': [() => new DbusStage().begins().sends('consumer', withFds(2), [10]), 'descriptors missing'],
+  'too few': [() => new DbusStage().begins().sends('consumer', withFds(2), [10]), 'descriptors-missing'],
   'too few for a long one': [
     () => new DbusStage().begins().sends('consumer', withFds(1, 1, Buffer.alloc(LONG))),
-    'descriptors missing',
+    'descriptors-missing',
   ],
   'too many': [
     () => new DbusStage().begins().sends('consumer', withFds(1), [10, 11]),
-    'descriptors left over',
+    'descriptors-left-over',
   ],
   'some where none are announced': [
     () => new DbusStage().begins().sends('provider', call(), [10]),
-    'descriptors left over',
+    'descriptors-left-over',
   ],
   'some that were not agreed on': [
     () => new DbusStage().begins({ descriptors: false }).sends('consumer', withFds(1), [10]),
-    'descriptors not negotiated',
+    'descriptors-not-negotiated',
   ],
   'more than one sendmsg can carry': [
     () => new DbusStage().begins().sends('consumer', withFds(254)),
-    'descriptors too many',
+    'descriptors-too-many',
   ],
 }
 
@@ -224,7 +224,7 @@ test('descriptors wait for the rest of their header for 150 s, and no longer', (
   stage.commands.elapse(149_999)
   assert.equal(stage.closing, undefined)
   stage.commands.elapse(1)
-  assert.deepEqual(stage.reports, ['dbus-protocol-error descriptors too late'])
+  assert.deepEqual(stage.reports, ['dbus-protocol-error descriptors-too-late'])
 })
 
 test('what others of their connection do in time is no help to descriptors that wait', () => {
@@ -234,7 +234,7 @@ test('what others of their connection do in time is no help to descriptors that 
     stage.commands.elapse(50_000)
     stage.sends('provider', signal('Changed'))
   }
-  assert.deepEqual(stage.reports, ['dbus-protocol-error descriptors too late'])
+  assert.deepEqual(stage.reports, ['dbus-protocol-error descriptors-too-late'])
 })
 
 test('a message that took its descriptors starts the time of the next one anew', () => {

@@ -9,7 +9,7 @@ import { accountOfRole } from '../../../../src/model/accounts.ts'
 import { syscallError } from '../../../../src/model/errors.ts'
 import { DEFAULT_LIMITS, type ProtocolLimits } from '../../../../src/model/limits.ts'
 import type { Link } from '../../../../src/model/link.ts'
-import type { Figure, Session, SessionHandle } from '../../../../src/relay/contract.ts'
+import type { Figure, SessionHandle } from '../../../../src/relay/contract.ts'
 import type { ConnectRequest, OwnConnection, Toolbox } from '../../../../src/toolbox/contract.ts'
 import { repeat } from '../../../../src/toolbox/repeat.ts'
 import { createSharedValues } from '../../../../src/toolbox/shared.ts'
@@ -20,19 +20,11 @@ import { RecordingCommands } from '../../../support/recording-commands.ts'
 /** Who the bus takes the test for. */
 const OURSELVES = { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 }
 
-/** The session is told as whom it dialled, which is whoever runs the test. */
-const asOurselves = (session: Session): Session => ({
-  on: (input, out) => {
-    const isReached = input.kind === 'dialled' && input.failed === undefined
-    session.on(isReached ? { ...input, as: OURSELVES } : input, out)
-  },
-})
-
 const HANDLE: SessionHandle = { wake: () => undefined }
 
 /** Runs a session on a real socket. */
 const connectTo = (path: string, { session, onClosed }: ConnectRequest): OwnConnection => {
-  const commands = new RecordingCommands(asOurselves(session(HANDLE)), 0, { dials: 'when told' })
+  const commands = new RecordingCommands(session(HANDLE), 0, { dials: 'when told', as: OURSELVES })
   const socket = createConnection(path)
   let written = 0
   let isOver = false

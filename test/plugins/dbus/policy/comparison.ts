@@ -33,9 +33,9 @@ const policiesOf = (text: string): readonly RolePolicy[] => {
   return USERS.map(user => policyFor(placed, user))
 }
 
-const uniqueOf = (party: number): string => `:1.${party}`
+export const uniqueOf = (party: number): string => `:1.${party}`
 
-const headersOf = (sent: PartyMessage): Headers => {
+export const headersOf = (sent: PartyMessage): Headers => {
   const named = sent.by === 'unique' ? uniqueOf(Number(sent.to)) : sent.by
   const destination = sent.to === 'bus' ? BUS : sent.broadcast ? null : named
   return {

@@ -3,7 +3,6 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { NameOwners } from '../../../../plugins/dbus/policy/name-owners.ts'
 import { ObserverSession } from '../../../../plugins/dbus/policy/observer-session.ts'
-import type { Session } from '../../../../src/relay/contract.ts'
 import { randomOf } from '../../../support/random.ts'
 import { RecordingCommands } from '../../../support/recording-commands.ts'
 
@@ -85,11 +84,6 @@ const START = [Buffer.from(`OK ${GUID}\r\n`), reply(1, 's', strings([':1.9'])), 
 /** They are asked for from the last. */
 const OWNERS = [reply(4, 's', strings([':1.1'])), reply(5, 's', strings([':1.2']))]
 
-const asUid = (session: Session): Session => ({
-  on: (input, out) =>
-    session.on(input.kind === 'dialled' ? { ...input, as: { uid: 1000, gid: 7 } } : input, out),
-})
-
 const observing = () => {
   const owners = new NameOwners()
   let settled = 0
@@ -98,7 +92,7 @@ const observing = () => {
       settled += 1
     },
   })
-  const commands = new RecordingCommands(asUid(session), 0)
+  const commands = new RecordingCommands(session, 0, { as: { uid: 1000, gid: 7 } })
   return {
     owners,
     commands,

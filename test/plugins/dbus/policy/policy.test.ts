@@ -254,6 +254,17 @@ describe('the policy of a link', () => {
     assert.ok(passes(connects(link)), 'it reaches nobody')
   })
 
+  test('goes on with its connections where the provider stays the same', () => {
+    write(MAIN, policy(OPEN))
+    const box = boxOf()
+    const link = opens(box)
+    const connection = connects(link)
+    link.retarget(box, { ...LINK, provider: 'renamed' })
+    write(MAIN, policy(SHUT))
+    box.clock.increment(5000)
+    assert.ok(!passes(connection))
+  })
+
   test('of another provider is another', () => {
     write(MAIN, policy(SHUT))
     const box = boxOf()

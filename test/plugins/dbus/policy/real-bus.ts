@@ -59,7 +59,8 @@ ${policies}
 </busconfig>
 `
 
-const runParties = (asked: object): Promise<Outcome> =>
+/** `asked` as the clients take it; rejects with their complaint. */
+export const runParties = (asked: object): Promise<Outcome> =>
   new Promise((resolve, reject) => {
     const clients = spawn(PYTHON, [PARTIES], { stdio: ['pipe', 'pipe', 'pipe'], timeout: PATIENCE_MS })
     let said = ''
@@ -85,8 +86,8 @@ export const outcomeOf = (policies: string, messages: readonly PartyMessage[]): 
     writeFileSync(config, configOf(socket, policies))
     return withBus(config, async started => {
       if (!started) throw new Error(`dbus-daemon does not start with:\n${policies}`)
-      const parties = USERS.map((user, index) => ({ ...user, names: NAMES[index] ?? [] }))
-      return await runParties({ socket, parties, messages })
+      const parties = USERS.map((user, index) => ({ ...user, socket, names: NAMES[index] ?? [] }))
+      return await runParties({ parties, messages })
     })
   })
 
