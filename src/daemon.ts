@@ -35,6 +35,7 @@ const BUILT_IN = {
   rest: () => import('../plugins/rest/index.ts'),
   dbus: () => import('../plugins/dbus/index.ts'),
   wayland: () => import('../plugins/wayland/index.ts'),
+  drm: () => import('../plugins/drm/index.ts'),
 }
 
 const whatIsMissing = (): string | undefined => {

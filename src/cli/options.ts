@@ -236,6 +236,18 @@ const workOptions: readonly Option<DaemonConfig>[] = [
     'The longest time between two of these tries.',
   ),
   limitOption(
+    'deviceRetryMs',
+    'device-retry',
+    { min: 10, max: HOUR_MS, unit: 'MS' },
+    'The longest time between two tries of a link whose device is not there.',
+  ),
+  limitOption(
+    'deviceGroups',
+    'max-device-groups',
+    { min: 1, max: MILLION, unit: 'N' },
+    'Most cgroups of one container that are told to allow a device.',
+  ),
+  limitOption(
     'resyncMs',
     'resync',
     { min: 1000, max: DAY_MS, unit: 'MS' },
@@ -245,7 +257,7 @@ const workOptions: readonly Option<DaemonConfig>[] = [
     'deepLookMs',
     'deep-look',
     { min: 50, max: DAY_MS, unit: 'MS' },
-    'How often planted sockets are looked up by their whole path.',
+    "How often planted sockets and nodes, and the providers' nodes, are looked up by their whole path.",
   ),
   limitOption(
     'looksApartMs',

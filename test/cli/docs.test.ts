@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { existsSync, readFileSync } from 'node:fs'
 import { describe, test } from 'node:test'
+import { DRM_MAJOR, judge } from '../../plugins/drm/rules.ts'
 import { FIGURES, RESPONSE_HEAD_TIME } from '../../plugins/rest/figures.ts'
 import { REFUSALS } from '../../plugins/rest/refusals.ts'
 import { FIGURES as WAYLAND_FIGURES } from '../../plugins/wayland/figures.ts'
@@ -212,6 +213,24 @@ describe('docs/rest.md', () => {
     const named = matchesOf(page, /`--([a-z-]+)`/g)
     for (const flag of named) assert.ok(known.includes(flag), flag)
     for (const flag of known.filter(flag => flag.startsWith('rest-'))) assert.ok(named.has(flag), flag)
+  })
+})
+
+describe('docs/drm.md', () => {
+  test('has the table of roles as it is', () => {
+    const [, section = ''] = read('docs/drm.md').split('## Who may have what')
+    const rows = section.split('\n').filter(line => /^\| .* \| (yes|no) \| (yes|no) \|$/.test(line))
+    const told = rows.map(row => row.split('|').map(cell => cell.trim().replaceAll('`', '')))
+    assert.deepEqual(
+      told.map(([, role]) => role),
+      ['master', 'render', 'any', 'admin', 'any other'],
+    )
+    const gets = (role: string, minor: number): string =>
+      E.isRight(judge(role, '/x', { type: 'character', major: DRM_MAJOR, minor, kernelName: null }))
+        ? 'yes'
+        : 'no'
+    for (const [, role = '', card, render] of told)
+      assert.deepEqual([card, render], [gets(role, 0), gets(role, 128)], role)
   })
 })
 
