@@ -163,8 +163,6 @@ export class SessionHost implements Commands, SessionHandle {
       this.#dialAs = undefined
       this.#hasDialled = true
       this.clearTimer(HANDSHAKE)
-      // All connections gather their writes in one place, and reaching a provider may set others in motion.
-      this.#writes.commit()
       this.#connection.dial(identity)
     }
     if (this.#closing !== undefined) {

@@ -74,24 +74,16 @@ test('a link is a stream socket with descriptors beside its bytes, and a bus is 
   })
 })
 
-for (const value of [
-  'orgexample',
-  'org.',
-  'org..example',
-  'org.1',
-  'org.example.*.x',
-  'Dbus',
-  ' org.example',
-]) {
-  test(`an interface ${JSON.stringify(value)} refuses the link, and waiting does not help`, async () => {
+test('an interface that is no name refuses the link, and waiting does not help', async () => {
+  for (const value of ['orgexample', 'org.', 'org..example', 'org.1', 'org.example.*.x', 'Dbus', ' org.a']) {
     const link = dbus({ interface: value })
     const { world, box } = benchOf(link)
     const error = failureOf(await plugin.onLinkAdded(link, box)())
     assert.ok(error._tag === 'AddressInvalid' && error.field === 'interface', JSON.stringify(error))
     assert.equal(isRetryable(error), false)
     assert.equal(world.planted.size, 0)
-  })
-}
+  }
+})
 
 /** A connection of the link, up to the answer to its Hello. */
 const connected = (request: SocketRequest): RecordingCommands => {
