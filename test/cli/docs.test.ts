@@ -102,6 +102,7 @@ describe('docs/operations.md', () => {
           { ...figure, kind: 'gauge' },
           { ...figure, of: 'link', name: 'accept_pauses', labels: { reason: 'error' }, kind: 'total' },
           { ...figure, of: 'link', name: 'dial_retries', labels: { errno: 'ENOENT' }, kind: 'total' },
+          { ...figure, of: 'link', name: 'datagrams_dropped', labels: {}, kind: 'total' },
           { ...figure, of: 'link', name: 'descriptors_dropped', labels: {}, kind: 'total' },
         ],
         histograms: [{ name: 'figure', help: 'F.', bucketsMs: [5], counts: [0, 1], sumMs: 6 }],
