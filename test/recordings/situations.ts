@@ -121,7 +121,9 @@ export const SITUATIONS: readonly Situation[] = [
       const { ctrl, daemon } = stage
       const { link } = await connected(stage)
       await ctrl.stop()
-      await daemon.logged('that the graph cannot be read', ({ msg }) => String(msg).includes('cannot be read'))
+      await daemon.logged('that the graph cannot be read', ({ msg }) =>
+        String(msg).includes('cannot be read'),
+      )
       // A second or so of it: reads that fail, and nothing else.
       const since = daemon.log().length
       await new Promise(resolve => setTimeout(resolve, 1000))
@@ -154,10 +156,7 @@ export const SITUATIONS: readonly Situation[] = [
     name: 'backoff',
     play: async stage => {
       const { ctrl, daemon } = stage
-      const [app, svc] = await Promise.all([
-        stage.container('app', { sealed: true }),
-        stage.container('svc'),
-      ])
+      const [app, svc] = await Promise.all([stage.container('app', { sealed: true }), stage.container('svc')])
       const entry = entryFor({ consumer: app, provider: svc, target: '/opt/pvx/raw.sock' })
       const link = keyOf(entry)
       ctrl.serve([entry])
@@ -215,7 +214,10 @@ export const SITUATIONS: readonly Situation[] = [
     play: async stage => {
       const { ctrl, daemon } = stage
       const { app, svc, entry, link } = await pair(stage)
-      const odd = { ...entryFor({ name: 'odd', consumer: app, provider: svc, target: '/run/pvx/odd' }), type: 'odd' }
+      const odd = {
+        ...entryFor({ name: 'odd', consumer: app, provider: svc, target: '/run/pvx/odd' }),
+        type: 'odd',
+      }
       ctrl.serve([odd, entry])
       await daemon.reaches(link, 'mediating')
       await daemon.reaches(keyOf(odd), 'pending.blocked')

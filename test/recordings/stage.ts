@@ -106,7 +106,7 @@ const inOtherWords = (
 
 /** Also within the body of a graph, which is JSON in a string. */
 const withPids = (line: string, pids: ReadonlyMap<number, number>): string =>
-  line.replace(/((?:consumer_|provider_)?pid\\*":"?)(\d+)/g, (_, before: string, pid: string) => {
+  line.replace(/((?:consumer_|provider_)?pid\\*":"?|process )(\d+)/g, (_, before: string, pid: string) => {
     const other = pids.get(Number(pid))
     return `${before}${other ?? pid}`
   })
