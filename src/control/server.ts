@@ -139,6 +139,8 @@ const serverOf = ({ answer, log, version, limits = DEFAULT_LIMITS }: ControlOpti
       response.end()
       return
     }
+    // It may be long until there is something to tell.
+    response.flushHeaders()
     streams += 1
     connections.keep(request.socket)
     const reader: Reader = {
