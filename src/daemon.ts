@@ -170,7 +170,6 @@ export const runDaemon = async (config: DaemonConfig): Promise<number> => {
   })
 
   const end = (code: number): never => {
-    tape.end()
     recording?.close()
     control.close()
     log.flush()
@@ -188,6 +187,8 @@ export const runDaemon = async (config: DaemonConfig): Promise<number> => {
     host.beginDrain()
     await controller.drain(signal)
     host.close()
+    tape.end()
+    await control.farewell()
     log.flush()
     log.info({}, 'stopped')
     end(0)

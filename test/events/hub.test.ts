@@ -53,16 +53,18 @@ describe('the hub', () => {
   })
 
   it('tells of graphs, verdicts and transitions of a control plane, each as its codec has it', async () => {
-    const l = live()
     const hub = createEventHub(() => NOW)
+    const l = live({ onNotice: hub.onNotice })
     l.controller.onTransition(hub.onTransition)
     const told: StreamEvent[] = []
     hub.listen(event => told.push(event))
     l.body = bodyOf(aLink('app').build(), { type: 'unix' })
     await l.advance(3000)
     assert.deepEqual(
-      told.map(({ type }) => type),
-      ['transition', 'transition'],
+      told.map(event =>
+        event.type === 'graph' ? [event.available, event.links, event.rejected] : event.type,
+      ),
+      [[false, 0, 0], [true, 1, 1], 'verdict', 'transition', 'transition'],
     )
     for (const event of told) {
       const decoded: t.Validation<StreamEvent> = EVENT_CODECS[event.type].decode(event)
