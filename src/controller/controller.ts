@@ -3,7 +3,7 @@
  * Time, chance, graphs and toolboxes are handed in, so that a replay drives this very code with recorded ones.
  * Owns the daemon's actor and the timers; the toolbox host stays the caller's, to be closed after `drain`.
  */
-import type { Actor, InspectionEvent } from 'xstate'
+import type { Actor, AnyActorRef, InspectionEvent } from 'xstate'
 import { createActor } from 'xstate'
 import type { DaemonMachine } from '../../machines/daemon.machine.ts'
 import { daemonMachine } from '../../machines/daemon.machine.ts'
@@ -68,6 +68,8 @@ export interface Controller {
   graphReadAt(): number | null
   /** How many passes have begun. */
   passes(): number
+  /** The daemon's own actor, and those of all links: for an inspector that begins in the middle of things. */
+  actors(): readonly AnyActorRef[]
   /** Returns how to stop listening. */
   onTransition(listener: (transition: LinkTransition) => void): () => void
 }
@@ -247,6 +249,10 @@ export const createController = (options: ControllerOptions): Controller => {
     conditions: () => reconciler.conditions(),
     graphReadAt: () => reconciler.readAt(),
     passes: () => passes,
+    actors: () => [
+      daemon,
+      ...Object.values(daemon.getSnapshot().children).flatMap(child => (child === undefined ? [] : [child])),
+    ],
     onTransition: listener => watch.onTransition(listener),
   }
 }
