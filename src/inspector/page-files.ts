@@ -16,12 +16,15 @@ const HTML = `<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>pv-xconnect inspector</title>
-<link rel="icon" href="data:,">
+<link rel="icon" type="image/svg+xml" href="${PATHS.icon}">
 <link rel="stylesheet" href="${PATHS.style}">
 <script type="module" src="${PATHS.script}"></script>
 </head>
 <body><noscript>The inspector needs JavaScript.</noscript></body>
 </html>
+`
+
+const ICON = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24" fill="none" stroke="#5b82ff" stroke-width="2.2"><path d="M4 6h5c4 0 2 12 6 12h5M4 18h5c4 0 2-12 6-12h5"/></svg>
 `
 
 const TYPES: Readonly<Record<string, string>> = {
@@ -37,6 +40,7 @@ export interface PageFiles {
 export const createPageFiles = (folder: string): PageFiles => {
   const read = new Map<string, PageFile>([
     [PATHS.page, { type: 'text/html; charset=utf-8', body: Buffer.from(HTML) }],
+    [PATHS.icon, { type: 'image/svg+xml', body: Buffer.from(ICON) }],
   ])
   return {
     async file(path) {

@@ -7,7 +7,7 @@ import { LinkList } from './link-list.tsx'
 import { Machine } from './machine.tsx'
 import { recording } from './replay.ts'
 import { StateMark } from './state-mark.tsx'
-import { about, around, connection, downReason, linkFilter, STATES, stateCounts } from './store.ts'
+import { about, around, chosen, connection, downReason, linkFilter, STATES, stateCounts } from './store.ts'
 import { nextTheme, theme } from './theme.ts'
 import { TimelineBar } from './timeline-bar.tsx'
 import { Topology } from './topology.tsx'
@@ -62,13 +62,10 @@ const Subject = () => {
   const { daemonState } = around.value
   return (
     <div class="subject">
-      <span class="subject-name" title={about.value?.subject}>
+      <span class="subject-name" title={`${about.value?.subject}, version ${about.value?.version}`}>
         {about.value?.subject}
       </span>
-      <span class="subject-state">
-        {daemonState === null ? '' : `daemon ${daemonState}`}
-        {about.value === null ? '' : ` · ${about.value.version}`}
-      </span>
+      {daemonState !== null && <span class="subject-state">{daemonState}</span>}
       {failing.map(({ type, message }) => (
         <span class="failing" key={type} title={message}>
           {type}: {message}
@@ -211,14 +208,14 @@ const Away = () => {
 }
 
 export const App = () => (
-  <div class="page" data-view={view.value} data-replay={recording.value !== null}>
+  <div class="page" data-halves={view.value === 'both' && chosen.value !== null} data-replay={recording.value !== null}>
     <Header />
     <Away />
     <main>
       <LinkList />
       <div class="centre">
         {view.value !== 'machine' && <Topology />}
-        {view.value !== 'topology' && <Machine />}
+        {(view.value === 'machine' || (view.value === 'both' && chosen.value !== null)) && <Machine />}
       </div>
       <div class="side">
         <LinkDetails />

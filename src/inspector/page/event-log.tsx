@@ -30,20 +30,22 @@ const Entry = ({ entry }: { readonly entry: LogEntry }) => (
       hovered.value = null
     }}
   >
-    <time>{clockTime(entry.at)}</time>
-    <span class="entry-link">{entry.link === null ? entry.kind : shortName(entry.link)}</span>
-    {entry.kind === 'transition' ? (
-      <span class="entry-move">
-        <span data-tone={toneOf(entry.from)}>{entry.from ?? 'new'}</span>
-        <i>→</i>
-        <span data-tone={toneOf(entry.to)}>{entry.to}</span>
-      </span>
-    ) : (
-      <span class="entry-move">
+    <span class="entry-head">
+      <time>{clockTime(entry.at)}</time>
+      <b>{entry.link === null ? entry.kind : shortName(entry.link)}</b>
+    </span>
+    <span class="entry-what">
+      {entry.kind === 'transition' ? (
+        <>
+          <span data-tone={toneOf(entry.from)}>{entry.from ?? 'new'}</span>
+          <i>→</i>
+          <span data-tone={toneOf(entry.to)}>{entry.to}</span>
+        </>
+      ) : (
         <b>{entry.event}</b>
-      </span>
-    )}
-    <span class="entry-why">{entry.reason}</span>
+      )}
+      <small>{entry.reason}</small>
+    </span>
   </button>
 )
 

@@ -1,8 +1,9 @@
 /** Keys that work everywhere on the page; while somebody types into a field, only Escape does. */
+import { WORDS } from './machine-layout.ts'
 import { play, recording, step } from './replay.ts'
 import { choose, chosen, linkFilter, logFilter, shownRows } from './store.ts'
 import { nextTheme } from './theme.ts'
-import { helpOpen, showActions, view } from './views.ts'
+import { helpOpen, view, words } from './views.ts'
 
 export const LINK_FILTER_ID = 'link-filter'
 export const LOG_FILTER_ID = 'log-filter'
@@ -32,7 +33,7 @@ export const SHORTCUTS: readonly Shortcut[] = [
   { keys: ['1'], what: 'topology and machine', run: () => setView('both') },
   { keys: ['2'], what: 'topology alone', run: () => setView('topology') },
   { keys: ['3'], what: 'machine alone', run: () => setView('machine') },
-  { keys: ['a'], what: 'name the actions in the machine', run: () => toggleActions() },
+  { keys: ['a'], what: 'more or fewer words in the machine', run: () => nextWords() },
   { keys: ['t'], what: 'dark, light, or as the system', run: nextTheme },
   { keys: [' '], what: 'play or pause the recording', run: play, replayOnly: true },
   { keys: ['.', 'ArrowRight'], what: 'next transition', run: () => step(1), replayOnly: true },
@@ -47,8 +48,9 @@ const setView = (next: typeof view.value): void => {
   view.value = next
 }
 
-const toggleActions = (): void => {
-  showActions.value = !showActions.peek()
+const nextWords = (): void => {
+  const all = ['auto', ...WORDS] as const
+  words.value = all[(all.indexOf(words.peek()) + 1) % all.length] ?? 'auto'
 }
 
 const toggleHelp = (): void => {

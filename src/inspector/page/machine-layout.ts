@@ -44,6 +44,7 @@ export interface EdgeDrawing {
 }
 
 export interface MachineDrawing {
+  readonly words: Words
   readonly width: number
   readonly height: number
   /** Outer ones first. */
@@ -51,10 +52,13 @@ export interface MachineDrawing {
   readonly edges: readonly EdgeDrawing[]
 }
 
+export const WORDS = ['events', 'guards', 'actions'] as const
+export type Words = (typeof WORDS)[number]
+
 export interface LayoutOptions {
   readonly direction: 'TB' | 'LR'
-  /** Whether the actions on the way are named, too. */
-  readonly actions: boolean
+  /** How much is said: what is waited for, also on which condition, also what is done on the way. */
+  readonly words: Words
   readonly measure: Measure
 }
 
@@ -95,7 +99,7 @@ export const layoutMachine = (machine: MachineDefinition, options: LayoutOptions
     const path = smoothPath([attach(from, first), ...points, attach(to, last)])
     return [{ id: group.id, transitions: group.transitions, path, label }]
   })
-  return { width, height, states: boxes, edges }
+  return { words: options.words, width, height, states: boxes, edges }
 }
 
 /** What stays where it is, and what enters the same state again, is told in the state's box. */
@@ -137,9 +141,9 @@ const layoutLevel = (
   const isTop = level === null
   graph.setGraph({
     rankdir: direction,
-    nodesep: isTop ? 46 : 28,
+    nodesep: isTop ? 40 : 24,
     edgesep: 18,
-    ranksep: isTop ? 34 : 22,
+    ranksep: isTop ? (direction === 'LR' ? 18 : 30) : 18,
     marginx: isTop ? 16 : 0,
     marginy: isTop ? 16 : 0,
   })
@@ -221,11 +225,14 @@ const moved = ({ group, points, label }: Route, x: number, y: number): Route => 
 const linesOf = (
   machine: MachineDefinition,
   state: StateDefinition,
-  { actions }: LayoutOptions,
+  { words }: LayoutOptions,
 ): readonly BoxLine[] => {
-  const own = machine.transitions.filter(({ from, to }) => from === state.id && staysIn({ from, to } as TransitionDefinition))
-  // The end of an effect is told by the event that it raises.
-  const stays = own.filter(({ kind }) => kind !== 'done' && kind !== 'error')
+  const actions = words === 'actions'
+  const stays = machine.transitions.filter(
+    // The end of an effect is told by the event that it raises.
+    transition => transition.from === state.id && staysIn(transition) && !isEndOfEffect(transition),
+  )
+  if (words === 'events') return state.invokes.map(text => ({ text, kind: 'effect', transition: null }))
   return [
     ...state.invokes.map(effect => ({ text: effect, kind: 'effect' as const, transition: null })),
     ...(actions && state.entry.length > 0
@@ -252,6 +259,8 @@ const linesOf = (
   ]
 }
 
+const isEndOfEffect = ({ kind }: TransitionDefinition): boolean => kind === 'done' || kind === 'error'
+
 const stayInWords = (transition: TransitionDefinition): string =>
   `${transition.to === null ? '' : '↻ '}${triggerOf(transition)}${transition.guard === null ? '' : ` [${transition.guard}]`}`
 
@@ -266,10 +275,12 @@ const ownSize = (state: StateDefinition, lines: readonly BoxLine[], measure: Mea
   }
 }
 
-const labelOf = ({ transitions }: Group, { measure, actions }: LayoutOptions) => {
-  const lines: LabelLine[] = transitions.flatMap(transition => [
+const labelOf = ({ transitions }: Group, { measure, words }: LayoutOptions) => {
+  const said = words === 'events' ? oncePerTrigger(transitions) : transitions
+  const actions = words === 'actions'
+  const lines: LabelLine[] = said.flatMap(transition => [
     { text: triggerOf(transition), kind: 'trigger' as const },
-    ...(transition.guard === null
+    ...(transition.guard === null || words === 'events'
       ? []
       : wrapped(`[${transition.guard}]`, WIDEST_LINE).map(text => ({ text, kind: 'guard' as const }))),
     ...(actions && transition.actions.length > 0
@@ -280,9 +291,13 @@ const labelOf = ({ transitions }: Group, { measure, actions }: LayoutOptions) =>
       : []),
   ])
   const widest = Math.max(...lines.map(({ text }) => measure(text, 'small')))
-  // Room for how often it was taken.
-  return { x: 0, y: 0, width: widest + 34, height: lines.length * LINE + 8, lines }
+  return { x: 0, y: 0, width: widest + 12, height: lines.length * LINE + 8, lines }
 }
+
+const oncePerTrigger = (transitions: readonly TransitionDefinition[]): readonly TransitionDefinition[] =>
+  transitions.filter(
+    (transition, at) => transitions.findIndex(other => triggerOf(other) === triggerOf(transition)) === at,
+  )
 
 const wrapped = (text: string, most: number): readonly string[] => {
   const lines: string[] = []

@@ -3,12 +3,12 @@ import { computed } from '@preact/signals'
 import { isWithin } from '../shared/definition.ts'
 import { Drawing } from './drawing.tsx'
 import type { Box } from './geometry.ts'
-import { type EdgeDrawing, LINE, layoutMachine, NAME_LINE, type StateBox } from './machine-layout.ts'
+import { type EdgeDrawing, LINE, layoutMachine, NAME_LINE, type StateBox, WORDS } from './machine-layout.ts'
 import { canvasMeasure } from './measure.ts'
 import { createPanZoom } from './pan-zoom.ts'
 import { toneOf } from './state-mark.tsx'
 import { chosenRow, machine, taken } from './store.ts'
-import { showActions } from './views.ts'
+import { words } from './views.ts'
 
 const measure = canvasMeasure()
 const panZoom = createPanZoom()
@@ -16,19 +16,27 @@ const panZoom = createPanZoom()
 const candidates = computed(() => {
   const definition = machine.value
   if (definition === null) return []
-  return (['TB', 'LR'] as const).map(direction =>
-    layoutMachine(definition, { direction, actions: showActions.value, measure }),
+  const levels = words.value === 'auto' ? WORDS : [words.value]
+  return levels.flatMap(level =>
+    (['TB', 'LR'] as const).map(direction => layoutMachine(definition, { direction, words: level, measure })),
   )
 })
 
-/** Of the two directions the one that can be shown larger. */
+/** Below this, words are hard to read. */
+const READABLE = 0.72
+
+/** Of those that can be read the one that says most, in the direction in which it is larger; else the largest. */
 const drawing = computed(() => {
   const { width, height } = panZoom.size.value
   const fits = candidates.value.map(each => ({
     each,
     scale: Math.min(width / each.width, height / each.height),
+    level: WORDS.indexOf(each.words),
   }))
-  return fits.sort((a, b) => b.scale - a.scale)[0]?.each ?? null
+  const readable = fits.filter(({ scale }) => scale >= READABLE)
+  const most = Math.max(...readable.map(({ level }) => level))
+  const chosen = readable.length === 0 ? fits : readable.filter(({ level }) => level === most)
+  return chosen.sort((a, b) => b.scale - a.scale)[0]?.each ?? null
 })
 
 const bounds = computed<Box>(() => ({
@@ -88,8 +96,8 @@ const Edge = ({ edge }: { readonly edge: EdgeDrawing }) => {
       ))}
       {count > 0 && (
         <g class="edge-count">
-          <rect x={label.x + label.width - 26} y={label.y - 7} width="30" height="16" rx="8" />
-          <text x={label.x + label.width - 11} y={label.y + 4.5}>
+          <rect x={label.x + label.width - 8} y={label.y - 7} width={count > 99 ? 30 : 20} height="16" rx="8" />
+          <text x={label.x + label.width - 8 + (count > 99 ? 15 : 10)} y={label.y + 4.5}>
             {count > 999 ? '999+' : count}
           </text>
         </g>
@@ -114,14 +122,20 @@ export const Machine = () => {
         <h2>Machine</h2>
         <span class="count">{row === null ? 'no link is chosen' : row.name}</span>
         <label class="check">
-          <input
-            type="checkbox"
-            checked={showActions}
+          words
+          <select
+            value={words}
             onChange={event => {
-              showActions.value = event.currentTarget.checked
+              const { value } = event.currentTarget
+              words.value = WORDS.find(known => known === value) ?? 'auto'
             }}
-          />
-          actions
+          >
+            {['auto', ...WORDS].map(each => (
+              <option key={each} value={each}>
+                {each}
+              </option>
+            ))}
+          </select>
         </label>
       </header>
       <Drawing label={describe(current.value)} panZoom={panZoom} bounds={bounds} class={row === null && current.value === null ? 'idle' : ''}>

@@ -6,7 +6,7 @@
  */
 import dagre from '@dagrejs/dagre'
 import type { ContainerNode, LinkEdge, Resource, Topology } from '../shared/topology.ts'
-import { around, type Box, linkPath, type Point } from './geometry.ts'
+import { around, type Box, linkPath, type Point, smoothPath } from './geometry.ts'
 import type { Measure } from './measure.ts'
 
 export interface CardRow {
@@ -35,10 +35,10 @@ export interface TopologyDrawing {
   readonly lines: readonly Line[]
 }
 
-export const HEADER = 34
-export const ROW = 22
-const SECTION = 6
-const NARROWEST = 132
+export const HEADER = 30
+export const ROW = 19
+const SECTION = 5
+const NARROWEST = 124
 const WIDEST = 260
 const MOST_FOR_DAGRE = 90
 
@@ -52,14 +52,50 @@ export const layoutTopology = (
   const pairs = new Set(
     topology.edges.filter(({ consumer, provider }) => consumer !== provider).map(pairOf),
   )
-  const placed = pairs.size <= MOST_FOR_DAGRE ? inLayers(cards, topology) : inColumns(cards, topology)
-  const byName = new Map(placed.map(card => [card.name, card]))
+  const { placed, bends } =
+    pairs.size <= MOST_FOR_DAGRE
+      ? inLayers(cards, topology)
+      : { placed: inColumns(cards, topology), bends: NO_BENDS }
+  const ordered = uncrossed(placed, topology)
+  const byName = new Map(ordered.map(card => [card.name, card]))
   const lines = topology.edges.flatMap(edge => {
     const from = portOf(byName.get(edge.consumer), edge.key, 'uses')
     const to = portOf(byName.get(edge.provider), edge.resource, 'offers')
-    return from === undefined || to === undefined ? [] : [{ edge, path: linkPath(from, to), ...boxOf(from, to) }]
+    if (from === undefined || to === undefined) return []
+    const between = bends.get(pairOf(edge)) ?? []
+    return [{ edge, path: pathOf(from, between, to), ...boxOf([from, ...between, to]) }]
   })
-  return { bounds: around(placed), cards: placed, lines }
+  return { bounds: around(ordered), cards: ordered, lines }
+}
+
+type Bends = ReadonlyMap<string, readonly Point[]>
+const NO_BENDS: Bends = new Map()
+
+interface Layers {
+  readonly placed: readonly Card[]
+  /** Where lines pass between the cards of the layers in between. */
+  readonly bends: Bends
+}
+
+const LEAD = 26
+
+const pathOf = (from: Point, between: readonly Point[], to: Point): string =>
+  between.length === 0
+    ? linkPath(from, to)
+    : smoothPath([from, { x: from.x + LEAD, y: from.y }, ...between, { x: to.x - LEAD, y: to.y }, to])
+
+/** The links on a card in the order of where they lead, from the top: their lines do not cross right at the card. */
+const uncrossed = (cards: readonly Card[], { edges }: Topology): readonly Card[] => {
+  const tops = new Map(cards.map(({ name, y }) => [name, y]))
+  const leadsTo = new Map(edges.map(({ key, provider }) => [key, tops.get(provider) ?? 0]))
+  return cards.map(card => {
+    const places = card.rows.filter(({ side }) => side === 'uses').map(({ y }) => y)
+    const uses = card.rows
+      .filter(({ side }) => side === 'uses')
+      .sort((a, b) => (leadsTo.get(a.id) ?? 0) - (leadsTo.get(b.id) ?? 0))
+      .map((row, at) => ({ ...row, y: places[at] ?? row.y }))
+    return { ...card, rows: [...card.rows.filter(({ side }) => side === 'offers'), ...uses] }
+  })
 }
 
 const pairOf = ({ consumer, provider }: LinkEdge): string => `${consumer}\0${provider}`
@@ -85,7 +121,7 @@ const cardOf = (
     measure(name, 'name') + 48,
     ...rows.map(({ text, type }) => measure(text, 'small') + measure(type, 'code') + 58),
   )
-  return { name, rows, x: 0, y: 0, width: Math.min(WIDEST, Math.max(NARROWEST, widest)), height: y + 8 }
+  return { name, rows, x: 0, y: 0, width: Math.min(WIDEST, Math.max(NARROWEST, widest)), height: y + 6 }
 }
 
 const sortedByName = (resources: readonly Resource[]): readonly Resource[] =>
@@ -97,24 +133,32 @@ const portOf = (card: Card | undefined, id: string, side: CardRow['side']): Poin
   return { x: side === 'uses' ? card.x + card.width : card.x, y: card.y + row.y }
 }
 
-/** Of the line's ends, a little wider: it bends beyond them. */
-const boxOf = (a: Point, b: Point): Box => ({
-  x: Math.min(a.x, b.x) - 90,
-  y: Math.min(a.y, b.y) - 2,
-  width: Math.abs(a.x - b.x) + 180,
-  height: Math.abs(a.y - b.y) + 4,
-})
+const BEYOND = 90
 
-const inLayers = (cards: readonly Card[], { edges }: Topology): readonly Card[] => {
+/** Of a line's points, a little wider: it bends beyond its ends. */
+const boxOf = (points: readonly Point[]): Box => {
+  const { x, y, width, height } = around(points.map(point => ({ ...point, width: 0, height: 0 })))
+  return { x: x - BEYOND, y: y - 2, width: width + 2 * BEYOND, height: height + 4 }
+}
+
+const inLayers = (cards: readonly Card[], { edges }: Topology): Layers => {
   const graph = new dagre.graphlib.Graph()
-  graph.setGraph({ rankdir: 'LR', nodesep: 26, ranksep: 130, edgesep: 12 })
+  graph.setGraph({ rankdir: 'LR', nodesep: 18, ranksep: 110, edgesep: 12 })
   for (const { name, width, height } of cards) graph.setNode(name, { width, height })
   for (const { consumer, provider } of edges) if (consumer !== provider) graph.setEdge(consumer, provider, {})
   dagre.layout(graph)
-  return cards.map(card => {
+  const placed = cards.map(card => {
     const { x, y } = graph.node(card.name)
     return { ...card, x: x - card.width / 2, y: y - card.height / 2 }
   })
+  const bends = new Map<string, readonly Point[]>()
+  for (const edge of edges) {
+    if (edge.consumer === edge.provider) continue
+    const points: readonly Point[] = graph.edge(edge.consumer, edge.provider)?.points ?? []
+    // Between layers that follow one another there is nothing to avoid.
+    if (points.length > 3) bends.set(pairOf(edge), points.slice(1, -1))
+  }
+  return { placed, bends }
 }
 
 const GAP = 24

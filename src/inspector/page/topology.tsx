@@ -140,7 +140,7 @@ const UseRow = ({ card, id, text, type, y }: {
 const ContainerCard = ({ card }: { readonly card: Card }) => (
   <g class="card" data-container={card.name}>
     <rect class="card-back" x={card.x} y={card.y} width={card.width} height={card.height} rx="10" />
-    <text class="card-name" x={card.x + 14} y={card.y + 22}>
+    <text class="card-name" x={card.x + 14} y={card.y + 20}>
       {card.name}
     </text>
     <line class="card-rule" x1={card.x} x2={card.x + card.width} y1={card.y + HEADER - 2} y2={card.y + HEADER - 2} />
@@ -192,13 +192,6 @@ export const Topology = () => {
       <header class="panel-head">
         <h2>Topology</h2>
         <span class="count">{drawing.value.cards.length} containers</span>
-        <span class="legend" aria-hidden="true">
-          <span data-tone="mediating">mediating</span>
-          <span data-tone="injecting">injecting</span>
-          <span data-tone="pending">pending</span>
-          <span data-tone="blocked">blocked</span>
-          <span data-tone="tearing-down">tearing-down</span>
-        </span>
       </header>
       <Drawing
         label={`${drawing.value.cards.length} containers and ${drawing.value.lines.length} links`}

@@ -124,6 +124,7 @@ export const PATHS = {
   page: '',
   script: 'page.js',
   style: 'page.css',
+  icon: 'icon.svg',
   events: 'events',
   details: 'link',
   timeline: 'timeline',
