@@ -11,6 +11,7 @@ import { createControl } from './control/control.ts'
 import { createController } from './controller/controller.ts'
 import { E } from './fp.ts'
 import { pvCtrlSource } from './graph/source.ts'
+import { createTap } from './inspector/tap.ts'
 import { endProcess } from './kernel/closing.ts'
 import { descriptorLimit } from './kernel/fd.ts'
 import { canResolveSafely } from './kernel/files.ts'
@@ -108,6 +109,7 @@ export const runDaemon = async (config: DaemonConfig): Promise<number> => {
       log.error({ error: problem, reason: finding.message }, 'the policy cannot be taken')
   }
   notePolicy(problem)
+  const tap = config.inspect === null ? undefined : createTap()
   const controller = createController({
     env: { clock: reactor.clock, wallClock: Date.now, random: Math.random },
     source: pvCtrlSource({ socketPath: config.pvCtrl, limits }),
@@ -120,7 +122,9 @@ export const runDaemon = async (config: DaemonConfig): Promise<number> => {
     limits,
     log,
     intervalMs: config.intervalMs,
+    ...(tap === undefined ? {} : { inspect: tap.inspect }),
   })
+  const conditions = (): readonly Condition[] => [...controller.conditions(), ...policyConditions]
   const control = createControl({
     path: config.control,
     controller,
@@ -166,5 +170,22 @@ export const runDaemon = async (config: DaemonConfig): Promise<number> => {
   controller.start()
   // The first graph is being asked for by now: what follows takes nothing from it.
   void control.open()
+  const { inspect } = config
+  if (inspect !== null && tap !== undefined) {
+    void import('./inspector/inspect-daemon.ts').then(({ inspectDaemon }) =>
+      inspectDaemon({
+        address: inspect,
+        controller,
+        tap,
+        history: control.history,
+        conditions,
+        clock: nodeClock,
+        log,
+        controlPath,
+        policyPath: config.policy,
+        version: VERSION,
+      }),
+    )
+  }
   return new Promise<number>(() => undefined)
 }

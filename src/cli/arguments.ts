@@ -6,6 +6,8 @@
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { E } from '../fp.ts'
+import { describeInspectorError } from '../inspector/errors.ts'
+import { inUrl, type ListenAddress, parseListenAddress } from '../inspector/listen-address.ts'
 import { nearest } from './nearest.ts'
 
 /** sun_path holds 108 bytes with its final NUL (unix(7)). */
@@ -22,6 +24,8 @@ export type OptionKind =
     }
   | { readonly _tag: 'choice'; readonly values: readonly string[] }
   | { readonly _tag: 'switch' }
+  /** Its value may be left out, and only `--flag=VALUE` or what looks like an address counts as one. */
+  | { readonly _tag: 'address' }
 
 /** One option of a verb whose configuration is a `C`. */
 export interface Option<C> {
@@ -186,6 +190,40 @@ export const switchOption = <C>(about: Description, lens: Lens<C, boolean>): Opt
   },
 })
 
+const OFF = 'off'
+
+/** Where to listen on this machine; `null`: nowhere. Without a value: anywhere that is free. */
+export const addressOption = <C>(about: Description, lens: Lens<C, ListenAddress | null>): Option<C> => ({
+  ...named(about),
+  kind: { _tag: 'address' },
+  show: config => {
+    const address = lens.get(config)
+    return address === null ? OFF : inUrl(address)
+  },
+  assign: (text, config) => {
+    if (text === OFF) return E.right(lens.set(config, null))
+    const address = parseListenAddress(text === 'on' ? '' : text)
+    return E.isLeft(address)
+      ? E.left(describeInspectorError(address.left))
+      : E.right(lens.set(config, address.right))
+  },
+})
+
+const LOOKS_LIKE_ADDRESS = /^(\[[0-9a-fA-F:.]*\]|[\w.-]*):\d+$|^\d+$/
+
+/** `--inspect FILE` has an operand, `--inspect 127.0.0.1:9300` a value: Node's parser would take both for values. */
+const withOptionalValues = <C>(
+  table: readonly Option<C>[],
+  args: readonly string[],
+): readonly string[] => {
+  const flags = new Set(table.filter(({ kind }) => kind._tag === 'address').map(({ flag }) => `--${flag}`))
+  const end = args.indexOf('--')
+  return args.map((arg, at) => {
+    const isFlag = flags.has(arg) && (end < 0 || at < end)
+    return isFlag && !LOOKS_LIKE_ADDRESS.test(args[at + 1] ?? '') ? `${arg}=` : arg
+  })
+}
+
 const SWITCH_WORDS = new Map([
   ['1', true],
   ['true', true],
@@ -210,6 +248,8 @@ export const placeholderOf = (kind: OptionKind): string => {
       return 'WORD'
     case 'switch':
       return ''
+    case 'address':
+      return '[HOST:PORT]'
   }
 }
 
@@ -225,6 +265,8 @@ export const allowedOf = (kind: OptionKind): string => {
       return kind.values.join(', ')
     case 'switch':
       return 'on, off'
+    case 'address':
+      return 'off, or an address of this machine alone'
   }
 }
 
@@ -284,7 +326,7 @@ interface Flags<C> {
 const readFlags = <C>(table: readonly Option<C>[], args: readonly string[]): Flags<C> => {
   const byFlag = new Map(table.map(option => [option.flag, option]))
   const { tokens } = parseArgs({
-    args: [...args],
+    args: [...withOptionalValues(table, args)],
     options: Object.fromEntries(table.map(({ flag, kind }) => [flag, { type: parseTypeOf(kind) }])),
     // Its own errors name neither the nearest flag nor the allowed values.
     strict: false,

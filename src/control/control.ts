@@ -8,7 +8,7 @@ import type { Condition } from '../model/condition.ts'
 import type { Level } from '../model/log-level.ts'
 import type { LinkLog } from '../toolbox/contract.ts'
 import { describeControlError } from './errors.ts'
-import { createHistory } from './history.ts'
+import { createHistory, type History } from './history.ts'
 import { createRoutes } from './routes.ts'
 import { type ControlServer, openControlServer } from './server.ts'
 
@@ -23,6 +23,8 @@ export interface ControlOptions {
 }
 
 export interface Control {
+  /** What happened to each link lately. */
+  readonly history: History
   /** Begin to answer. Nothing happens if it does already, so that it can be tried again. */
   open(): Promise<void>
   /** Never answer again; the socket is gone when this returns. */
@@ -47,6 +49,7 @@ export const createControl = (options: ControlOptions): Control => {
   let server: ControlServer | undefined
 
   return {
+    history,
     async open() {
       if (opening || closed || server !== undefined) return
       opening = true

@@ -18,31 +18,23 @@ export type Admission =
   | { readonly _tag: 'Admitted'; readonly path: string; readonly query: URLSearchParams }
   | { readonly _tag: 'Refused'; readonly status: number; readonly reason: string }
 
-export interface Gate {
-  readonly token: string
-  /** Origins of other pages that may open a WebSocket, as in `http://localhost:3000`. */
-  readonly origins: readonly string[]
-}
-
 const refused = (status: number, reason: string): Admission => ({ _tag: 'Refused', status, reason })
 
 /** Any port: behind `ssh -L` the browser knows us by another one. */
 const LOOPBACK_HOST = /^(127\.\d{1,3}\.\d{1,3}\.\d{1,3}|localhost|\[::1\])(:\d{1,5})?$/i
 
-/** `websocket`: it asks to become one. Those may come from the origins that were listed, too. */
-export const admit = (gate: Gate, { method, url, headers }: Ask, websocket = false): Admission => {
+export const admit = (token: string, { method, url, headers }: Ask): Admission => {
   const { host, origin } = headers
   if (host === undefined || !LOOPBACK_HOST.test(host)) {
     return refused(403, 'Ask for this machine by a loopback name, as the URL that was printed does.')
   }
-  const ours = origin === undefined || origin.toLowerCase() === `http://${host.toLowerCase()}`
-  if (!ours && !(websocket && gate.origins.includes(origin))) {
+  if (origin !== undefined && origin.toLowerCase() !== `http://${host.toLowerCase()}`) {
     return refused(403, 'Pages of other origins may not ask.')
   }
-  if (!websocket && !isSameSite(headers)) return refused(403, 'Pages of other sites may not ask.')
+  if (!isSameSite(headers)) return refused(403, 'Pages of other sites may not ask.')
   if (method !== 'GET') return refused(405, 'There is nothing here but to look at.')
   const [, given = '', path] = /^\/([^/?]*)(?:\/([^?]*))?(?:\?.*)?$/.exec(url) ?? []
-  if (!sameToken(given, gate.token)) return refused(403, 'The token is wrong. Use the URL that was printed.')
+  if (!sameToken(given, token)) return refused(403, 'The token is wrong. Use the URL that was printed.')
   if (path === undefined) return refused(404, 'The URL ends with a slash.')
   const [, query = ''] = url.split('?', 2)
   return { _tag: 'Admitted', path, query: new URLSearchParams(query) }

@@ -14,7 +14,7 @@ import type { LinkLog } from '../toolbox/contract.ts'
 import type { Subject } from './contract.ts'
 import type { InspectorError } from './errors.ts'
 import { openEventStream } from './event-stream.ts'
-import { admit, type Gate } from './gate.ts'
+import { admit } from './gate.ts'
 import { HEADERS } from './headers.ts'
 import { createHub, type Hub } from './hub.ts'
 import { inUrl, type ListenAddress } from './listen-address.ts'
@@ -40,8 +40,6 @@ export interface InspectorOptions {
   readonly address: ListenAddress
   /** The folder with the page's script and style. */
   readonly pageFolder: string
-  /** Origins of pages that may attach by WebSocket, besides ours. */
-  readonly origins?: readonly string[]
   readonly log: Pick<LinkLog, 'error'>
   readonly limits?: InspectorLimits
 }
@@ -55,8 +53,8 @@ export interface Inspector {
 
 /** 128 bits from the kernel: nobody guesses it, and it lives as long as this server. */
 const TOKEN_BYTES = 16
-const HEADER_BYTES = 16 * 1024
-/** Keys of links are paths: they fit well, percent-encoded. */
+/** The request line may hold a link's key: three strings of a graph, each byte percent-encoded. */
+const HEADER_BYTES = 64 * 1024
 const REFUSED = 'text/plain; charset=utf-8'
 
 export const openInspector = async (
@@ -68,7 +66,7 @@ export const openInspector = async (
   }
   const token = randomBytes(TOKEN_BYTES).toString('base64url')
   const stately = createStatelySocket(options.subject)
-  const server = serverOf(options, { token, origins: options.origins ?? [] }, stately)
+  const server = serverOf(options, token, stately)
   const errno = await listen(server, address)
   if (errno !== undefined) {
     server.close()
@@ -100,7 +98,7 @@ interface Parts {
   readonly limits: InspectorLimits
 }
 
-const serverOf = (options: InspectorOptions, gate: Gate, stately: StatelySocket): Server => {
+const serverOf = (options: InspectorOptions, token: string, stately: StatelySocket): Server => {
   const { subject, machine, pageFolder, log, limits = INSPECTOR_LIMITS } = options
   const hub = createHub(subject, machine)
   const viewers = (): number => hub.viewers() + stately.receivers()
@@ -114,7 +112,7 @@ const serverOf = (options: InspectorOptions, gate: Gate, stately: StatelySocket)
   server.maxConnections = limits.connections
 
   const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    const admission = admit(gate, headOf(request))
+    const admission = admit(token, headOf(request))
     if (admission._tag === 'Refused') refuse(response, admission.status, admission.reason)
     else await answer(parts, admission.path, admission.query, response)
   }
@@ -130,7 +128,7 @@ const serverOf = (options: InspectorOptions, gate: Gate, stately: StatelySocket)
   })
   server.on('upgrade', (request, socket, head) => {
     socket.on('error', () => socket.destroy())
-    const admission = admit(gate, headOf(request), true)
+    const admission = admit(token, headOf(request))
     if (admission._tag === 'Refused') refuseUpgrade(socket, admission.status)
     else if (admission.path !== PATHS.stately) refuseUpgrade(socket, 404)
     else if (viewers() >= limits.viewers) refuseUpgrade(socket, 503)
