@@ -225,6 +225,11 @@ export class RequestHead {
     return this.#hostDefect
   }
 
+  /** The client waits to be told that its body is wanted (RFC 9110 section 10.1.1). */
+  get expectsContinue(): boolean {
+    return this.#expectations === 1 && !this.#line.isHttp10
+  }
+
   #judgeOptions(): Refusal | undefined {
     this.#blamedLine = this.#optionLine
     if (this.#options.defect !== undefined) return this.#options.defect

@@ -43,6 +43,8 @@ class RestSession implements Session {
   #isPaused = false
   /** The head that is being read has its own timer. */
   #headIsTimed = false
+  /** The consumer waits for the provider's word before it sends its body. */
+  #awaitsWord = false
   /** It has said all, but still listens. */
   #consumerEnded = false
   /** It is gone altogether. */
@@ -162,7 +164,9 @@ class RestSession implements Session {
     if (refusal !== undefined) this.#refuse(refusal, out, view, body.lineStart)
     else if (body.over) this.#requestIsOver(out)
     else if (this.#consumerEnded) this.#refuse(REFUSALS.incomplete, out)
-    else if (begins) this.#awaitRequestBody(out)
+    else if (begins && this.#request.expectsContinue && body.reached === this.#request.bytes)
+      this.#awaitWord(out)
+    else if (begins || this.#awaitsWord) this.#awaitRequestBody(out)
     return body.reached
   }
 
@@ -185,8 +189,12 @@ class RestSession implements Session {
       return
     }
     const response = this.#response
+    const { hasBegun } = response
     switch (response.pass(view, out)) {
       case 'more':
+        if (!this.#requestBody.over && (this.#awaitsWord || hasBegun !== response.hasBegun)) {
+          this.#awaitRequestBody(out)
+        }
         return
       case 'over':
         this.#responseIsOver(view.length - response.reached, out)
@@ -305,11 +313,21 @@ class RestSession implements Session {
     out.setTimer(PATIENCE, this.#limits.restHeadMs)
   }
 
+  /** The client does not send its body before the provider has spoken: it is the provider that is slow. */
+  #awaitWord(out: Commands): void {
+    this.#awaitResponse(out)
+    this.#awaitsWord = true
+  }
+
+  /** Once the response has begun, a client may read it first and write on later. */
   #awaitRequestBody(out: Commands): void {
-    out.setIdleTimer(PATIENCE, 'consumer', this.#limits.restBodyMs)
+    this.#awaitsWord = false
+    const from = this.#response.hasBegun ? 'either' : 'consumer'
+    out.setIdleTimer(PATIENCE, from, this.#limits.restBodyMs)
   }
 
   #awaitResponse(out: Commands): void {
+    this.#awaitsWord = false
     const { restResponseMs, restHalfClosedMs } = this.#limits
     const ms = this.#consumerEnded ? restHalfClosedMs : restResponseMs
     if (ms > 0) out.setIdleTimer(PATIENCE, 'provider', ms)
@@ -317,7 +335,7 @@ class RestSession implements Session {
   }
 
   #losePatience(out: Commands): void {
-    if (this.#phase === 'exchange' && this.#requestBody.over) {
+    if (this.#phase === 'exchange' && (this.#requestBody.over || this.#awaitsWord)) {
       out.count(this.#consumerEnded ? FIGURES.halfClosedTimeouts : FIGURES.responseTimeouts)
       this.#refuse(REFUSALS.responseTimeout, out)
     } else if (this.#phase === 'exchange') {

@@ -24,8 +24,8 @@ export type OptionKind =
     }
   | { readonly _tag: 'choice'; readonly values: readonly string[] }
   | { readonly _tag: 'switch' }
-  /** Its value may be left out, and only `--flag=VALUE` or what looks like an address counts as one. */
-  | { readonly _tag: 'address' }
+  /** Text of a form of its own: what stands for it in usage, and what may be given, in words. */
+  | { readonly _tag: 'form'; readonly placeholder: string; readonly allowed: string }
 
 /** One option of a verb whose configuration is a `C`. */
 export interface Option<C> {
@@ -33,6 +33,12 @@ export interface Option<C> {
   readonly flag: string
   /** The environment variable that sets it too; `null` where a standing setting would make no sense. */
   readonly variable: string | null
+  /** One letter that does the same. */
+  readonly short?: string
+  /** Its value may be left out: only what fits this is one, where it does not follow `=`. */
+  readonly bare?: RegExp
+  /** May be given several times: each is assigned, in order. */
+  readonly many?: true
   readonly kind: OptionKind
   readonly help: string
   /** The value a configuration holds, as one would type it. */
@@ -79,12 +85,14 @@ interface Description {
   readonly flag: string
   readonly help: string
   readonly variable?: null
+  readonly short?: string
 }
 
-const named = ({ flag, help, variable }: Description) => ({
+const named = ({ flag, help, variable, short }: Description) => ({
   flag,
   help,
   variable: variable === null ? null : variableOf(flag),
+  ...(short === undefined ? {} : { short }),
 })
 
 export const socketPathOption = <C>(about: Description, lens: Lens<C, string>): Option<C> => ({
@@ -126,17 +134,24 @@ export const textOption = <C>(about: Description, lens: Lens<C, string>): Option
 
 const NONE = 'none'
 
+const pathOrNoneOption =
+  (what: string) =>
+  <C>(about: Description, lens: Lens<C, string | null>): Option<C> => ({
+    ...named(about),
+    kind: { _tag: 'path' },
+    show: config => lens.get(config) ?? NONE,
+    assign: (text, config) => {
+      if (text === '') return E.left(`is empty; give the path of a ${what}, or ${NONE}`)
+      if (text.includes('\0')) return E.left(`has a NUL byte in it; give the path of a ${what}, or ${NONE}`)
+      return E.right(lens.set(config, text === NONE ? null : resolve(text)))
+    },
+  })
+
 /** A folder that need not be there yet, or the word `none`. */
-export const folderPathOption = <C>(about: Description, lens: Lens<C, string | null>): Option<C> => ({
-  ...named(about),
-  kind: { _tag: 'path' },
-  show: config => lens.get(config) ?? NONE,
-  assign: (text, config) => {
-    if (text === '') return E.left(`is empty; give the path of a folder, or ${NONE}`)
-    if (text.includes('\0')) return E.left(`has a NUL byte in it; give the path of a folder, or ${NONE}`)
-    return E.right(lens.set(config, text === NONE ? null : resolve(text)))
-  },
-})
+export const folderPathOption = pathOrNoneOption('folder')
+
+/** The same for a file. */
+export const fileOrNoneOption = pathOrNoneOption('file')
 
 type IntegerKind = Omit<Extract<OptionKind, { readonly _tag: 'integer' }>, '_tag'>
 
@@ -191,11 +206,13 @@ export const switchOption = <C>(about: Description, lens: Lens<C, boolean>): Opt
 })
 
 const OFF = 'off'
+const LOOKS_LIKE_ADDRESS = /^(\[[0-9a-fA-F:.]*\]|[\w.-]*):\d+$|^\d+$/
 
 /** Where to listen on this machine; `null`: nowhere. Without a value: anywhere that is free. */
 export const addressOption = <C>(about: Description, lens: Lens<C, ListenAddress | null>): Option<C> => ({
   ...named(about),
-  kind: { _tag: 'address' },
+  kind: { _tag: 'form', placeholder: '[HOST:PORT]', allowed: 'off, or an address of this machine alone' },
+  bare: LOOKS_LIKE_ADDRESS,
   show: config => {
     const address = lens.get(config)
     return address === null ? OFF : inUrl(address)
@@ -209,18 +226,16 @@ export const addressOption = <C>(about: Description, lens: Lens<C, ListenAddress
   },
 })
 
-const LOOKS_LIKE_ADDRESS = /^(\[[0-9a-fA-F:.]*\]|[\w.-]*):\d+$|^\d+$/
-
 /** `--inspect FILE` has an operand, `--inspect 127.0.0.1:9300` a value: Node's parser would take both for values. */
 const withOptionalValues = <C>(
   table: readonly Option<C>[],
   args: readonly string[],
 ): readonly string[] => {
-  const flags = new Set(table.filter(({ kind }) => kind._tag === 'address').map(({ flag }) => `--${flag}`))
   const end = args.indexOf('--')
   return args.map((arg, at) => {
-    const isFlag = flags.has(arg) && (end < 0 || at < end)
-    return isFlag && !LOOKS_LIKE_ADDRESS.test(args[at + 1] ?? '') ? `${arg}=` : arg
+    const option = table.find(({ flag }) => arg === `--${flag}`)
+    if (option?.bare === undefined || (end >= 0 && at > end)) return arg
+    return option.bare.test(args[at + 1] ?? '') ? arg : `${arg}=`
   })
 }
 
@@ -248,8 +263,8 @@ export const placeholderOf = (kind: OptionKind): string => {
       return 'WORD'
     case 'switch':
       return ''
-    case 'address':
-      return '[HOST:PORT]'
+    case 'form':
+      return kind.placeholder
   }
 }
 
@@ -265,8 +280,8 @@ export const allowedOf = (kind: OptionKind): string => {
       return kind.values.join(', ')
     case 'switch':
       return 'on, off'
-    case 'address':
-      return 'off, or an address of this machine alone'
+    case 'form':
+      return kind.allowed
   }
 }
 
@@ -304,9 +319,9 @@ export const decodeArguments = <C>(
   const given = readFlags(table, args)
   problems.push(...given.problems)
   for (const option of table) {
-    const flag = given.values.get(option)
+    const flags = given.values.get(option) ?? []
     const variable = option.variable === null ? undefined : variables[option.variable]
-    if (flag !== undefined) assign(option, `--${option.flag}`, flag)
+    if (flags.length > 0) for (const flag of flags) assign(option, `--${option.flag}`, flag)
     else if (variable !== undefined && variable !== '')
       assign(option, `variable ${option.variable}`, variable)
   }
@@ -318,7 +333,7 @@ export const decodeArguments = <C>(
 }
 
 interface Flags<C> {
-  readonly values: ReadonlyMap<Option<C>, string>
+  readonly values: ReadonlyMap<Option<C>, readonly string[]>
   readonly operands: readonly string[]
   readonly problems: readonly string[]
 }
@@ -327,12 +342,21 @@ const readFlags = <C>(table: readonly Option<C>[], args: readonly string[]): Fla
   const byFlag = new Map(table.map(option => [option.flag, option]))
   const { tokens } = parseArgs({
     args: [...withOptionalValues(table, args)],
-    options: Object.fromEntries(table.map(({ flag, kind }) => [flag, { type: parseTypeOf(kind) }])),
+    options: Object.fromEntries(
+      table.map(({ flag, kind, short }) => [
+        flag,
+        { type: parseTypeOf(kind), ...(short === undefined ? {} : { short }) },
+      ]),
+    ),
     // Its own errors name neither the nearest flag nor the allowed values.
     strict: false,
     tokens: true,
   })
-  const values = new Map<Option<C>, string>()
+  const values = new Map<Option<C>, readonly string[]>()
+  /** Of an option that is given twice the last counts, but for those that may be. */
+  const keep = (option: Option<C>, value: string): void => {
+    values.set(option, [...(option.many === true ? (values.get(option) ?? []) : []), value])
+  }
   const operands: string[] = []
   const problems: string[] = []
   /** Where the value of an unknown flag may stand; to report it as well would be noise. */
@@ -345,11 +369,11 @@ const readFlags = <C>(table: readonly Option<C>[], args: readonly string[]): Fla
       problems.push(unknownFlag(token.rawName, [...byFlag.keys()]))
       if (!token.inlineValue) perhapsValueAt = token.index + 1
     } else if (option.kind._tag === 'switch') {
-      values.set(option, token.value ?? 'on')
+      keep(option, token.value ?? 'on')
     } else if (token.value === undefined || (!token.inlineValue && token.value.startsWith('--'))) {
       problems.push(`--${option.flag} needs a value: ${usageOf(option)} (${allowedOf(option.kind)})`)
     } else {
-      values.set(option, token.value)
+      keep(option, token.value)
     }
   }
   return { values, operands, problems }

@@ -10,6 +10,7 @@ import {
   addressOption,
   choiceOption,
   decodeArguments,
+  fileOrNoneOption,
   filePathOption,
   folderPathOption,
   integerOption,
@@ -41,6 +42,12 @@ export interface DaemonConfig {
   readonly pluginDir: string | null
   /** Where the inspector's page is served; `null`: nowhere. */
   readonly inspect: ListenAddress | null
+  /** What happens is recorded in this file, absolute; `null`: it is not. */
+  readonly record: string | null
+  /** A recording that has grown so large is followed by a new one. */
+  readonly recordMaxBytes: number
+  /** So many older ones stay. */
+  readonly recordOlder: number
   readonly limits: Limits
 }
 
@@ -54,6 +61,9 @@ export const DEFAULT_CONFIG: DaemonConfig = {
   journal: '/run/pv-xconnect/journal',
   pluginDir: null,
   inspect: null,
+  record: null,
+  recordMaxBytes: 16 * MIB,
+  recordOlder: 3,
   limits: DEFAULT_LIMITS,
 }
 
@@ -318,6 +328,29 @@ export const DAEMON_OPTIONS: readonly Option<DaemonConfig>[] = [
     'plugin-timeout',
     { min: 10, max: HOUR_MS, unit: 'MS' },
     'How long a plugin may take to set up, change or remove a link.',
+  ),
+  fileOrNoneOption(
+    {
+      flag: 'record',
+      help: 'Record there what happens, without any payload, to be replayed (docs/debugging.md).',
+    },
+    { get: config => config.record, set: (config, record) => ({ ...config, record }) },
+  ),
+  integerOption(
+    { flag: 'record-max-bytes', help: 'A recording that has grown so large is followed by a new one.' },
+    { min: 4 * KIB, max: 1024 * MIB, unit: 'BYTES' },
+    {
+      get: config => config.recordMaxBytes,
+      set: (config, recordMaxBytes) => ({ ...config, recordMaxBytes }),
+    },
+  ),
+  integerOption(
+    {
+      flag: 'record-older',
+      help: 'So many older recordings stay beside it, as FILE.1, the youngest, FILE.2 and so on.',
+    },
+    { min: 0, max: 1000, unit: 'N' },
+    { get: config => config.recordOlder, set: (config, recordOlder) => ({ ...config, recordOlder }) },
   ),
   ...graphLimitOptions<DaemonConfig>(),
   ...connectionOptions,

@@ -3,9 +3,11 @@
  * A socket that cannot be opened is logged, with what to do about it; the links are not affected.
  */
 import type { Controller } from '../controller/controller.ts'
+import type { EventHub } from '../events/hub.ts'
 import { E } from '../fp.ts'
 import type { Condition } from '../model/condition.ts'
 import type { Level } from '../model/log-level.ts'
+import type { Tape } from '../record/tape.ts'
 import type { LinkLog } from '../toolbox/contract.ts'
 import { describeControlError } from './errors.ts'
 import { createHistory, type History } from './history.ts'
@@ -18,6 +20,8 @@ export interface ControlOptions {
   /** What concerns all links besides the controller's own conditions. */
   readonly conditions: () => readonly Condition[]
   readonly log: LinkLog & { level(): Level; setLevel(level: Level): void; droppedLines(): number }
+  readonly events: EventHub
+  readonly tape: Pick<Tape, 'listen'>
   readonly policyPath: string
   readonly version: string
 }
@@ -39,6 +43,8 @@ export const createControl = (options: ControlOptions): Control => {
     controller,
     conditions: () => [...controller.conditions(), ...options.conditions()],
     history,
+    events: options.events,
+    tape: options.tape,
     log,
     policyPath,
     version,

@@ -11,7 +11,6 @@ import type { Condition } from '../model/condition.ts'
 import type { LinkKey } from '../model/link.ts'
 import { linkKeyOf } from '../model/link.ts'
 import type { Happening, Subject, Watcher } from './contract.ts'
-import { ofHistory } from './happenings.ts'
 import { countsOf, rowOf, sameCounts } from './rows.ts'
 import type { About, Around, CounterRow } from './shared/protocol.ts'
 import { actorEvent, type StatelyEvent, statelyEventOf } from './stately-events.ts'
@@ -24,7 +23,9 @@ export interface DaemonSubjectOptions {
   readonly history: History
   readonly conditions: () => readonly Condition[]
   readonly advice: (view: LinkView) => readonly string[]
-  /** What happens from now on, for the log. Returns how to stop. */
+  /** What happened lately, from the oldest. */
+  readonly past: () => readonly Happening[]
+  /** What happens from now on. Returns how to stop. */
   readonly listen: (listener: (happening: Happening) => void) => () => void
   readonly clock: Clock
   readonly wallClock: () => number
@@ -34,8 +35,6 @@ export interface DaemonSubjectOptions {
 const GATHERED_MS = 50
 /** Counters are compared, and what concerns all links, this often. */
 const COUNTED_MS = 1000
-/** Of what happened before anybody looked: enough to see what led here. */
-const PAST_ENTRIES = 400
 
 export const createDaemonSubject = (options: DaemonSubjectOptions): Subject => {
   const { about, controller, tap, history, clock, wallClock } = options
@@ -44,12 +43,6 @@ export const createDaemonSubject = (options: DaemonSubjectOptions): Subject => {
     daemonState: controller.state(),
     conditions: options.conditions().map(conditionJson),
   })
-
-  const past = (views: readonly LinkView[]): readonly Happening[] =>
-    views
-      .flatMap(({ key }) => history.of(key).map(entry => ofHistory(key, entry)))
-      .sort((a, b) => a.at - b.at)
-      .slice(-PAST_ENTRIES)
 
   const watch = (watcher: Watcher): (() => void) => {
     const moved = new Set<LinkKey>()
@@ -106,7 +99,7 @@ export const createDaemonSubject = (options: DaemonSubjectOptions): Subject => {
       }),
     ]
     const views = controller.links()
-    watcher.onWhole({ links: views.map(rowOf), log: past(views), ...told })
+    watcher.onWhole({ links: views.map(rowOf), log: options.past(), ...told })
     count()
     return () => {
       for (const stop of stops) stop()

@@ -1,7 +1,6 @@
 /** What the daemon tells, and what a recording holds, as entries of the page's log. Pure. */
 import type { LinkTransition } from '../controller/links.ts'
 import type { DaemonEvent } from '../events/event.ts'
-import type { HistoryEntry } from '../control/history.ts'
 import type { Happening } from './contract.ts'
 
 export const NOTHING = { link: null, from: null, to: '', event: '', reason: '', pass: null } as const
@@ -10,18 +9,6 @@ export const ofTransition = (transition: LinkTransition): Happening => {
   const { link, from, to, event, reason, pass, at } = transition
   return { kind: 'transition', at, link, from, to, event, reason, pass }
 }
-
-/** What `describe` shows of the past: a retry that failed as before is one entry, with its last time. */
-export const ofHistory = (link: string, { lastAt, from, to, event, reason, pass, times }: HistoryEntry): Happening => ({
-  kind: 'transition',
-  at: lastAt,
-  link,
-  from,
-  to,
-  event,
-  reason: times > 1 ? `${reason} (${times} times)` : reason,
-  pass,
-})
 
 const factsInWords = (facts: Readonly<Record<string, string | number>>): string =>
   Object.entries(facts)

@@ -3,13 +3,14 @@ import { linkMachine } from '../../machines/link.machine.ts'
 import { adviceFor } from '../control/advice.ts'
 import type { History } from '../control/history.ts'
 import type { Controller } from '../controller/controller.ts'
+import type { EventHub } from '../events/hub.ts'
 import { E } from '../fp.ts'
 import type { Clock } from '../model/clock.ts'
 import type { Condition } from '../model/condition.ts'
 import type { LinkLog } from '../toolbox/contract.ts'
 import { createDaemonSubject } from './daemon-subject.ts'
 import { describeInspectorError } from './errors.ts'
-import { ofTransition } from './happenings.ts'
+import { ofEvent } from './happenings.ts'
 import type { ListenAddress } from './listen-address.ts'
 import { definitionOf } from './machine-definition.ts'
 import { PAGE_FOLDER } from './page-folder.ts'
@@ -20,6 +21,7 @@ export interface InspectDaemonOptions {
   readonly address: ListenAddress
   readonly controller: Controller
   readonly tap: Tap
+  readonly events: Pick<EventHub, 'since' | 'listen'>
   readonly history: History
   readonly conditions: () => readonly Condition[]
   readonly clock: Clock
@@ -31,7 +33,7 @@ export interface InspectDaemonOptions {
 
 /** Says in the log where the page is, or why there is none; the links are not affected. */
 export const inspectDaemon = async (options: InspectDaemonOptions): Promise<void> => {
-  const { address, controller, tap, history, conditions, clock, log, policyPath, version } = options
+  const { address, controller, tap, events, history, conditions, clock, log, policyPath, version } = options
   const subject = createDaemonSubject({
     about: { mode: 'live', subject: options.controlPath, version },
     controller,
@@ -39,7 +41,8 @@ export const inspectDaemon = async (options: InspectDaemonOptions): Promise<void
     history,
     conditions,
     advice: view => adviceFor(view, { conditions: conditions(), policyPath, now: Date.now() }),
-    listen: listener => controller.onTransition(transition => listener(ofTransition(transition))),
+    past: () => events.since(0).map(ofEvent),
+    listen: listener => events.listen(event => listener(ofEvent(event))),
     clock,
     wallClock: Date.now,
   })

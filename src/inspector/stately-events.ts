@@ -113,14 +113,14 @@ export interface KnownLink {
 }
 
 /** As xstate writes a state: `{pending: 'blocked'}`. */
-const valueOf = (state: string): unknown => {
+const stateValue = (state: string): unknown => {
   const [outer = state, inner] = state.split('.')
   return inner === undefined ? outer : { [outer]: inner }
 }
 
 const snapshotOf = ({ state, context }: KnownLink): unknown => ({
   status: state === 'released' ? 'done' : 'active',
-  value: valueOf(state),
+  value: stateValue(state),
   context,
 })
 

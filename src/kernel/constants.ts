@@ -31,6 +31,8 @@ export const MSG_NOSIGNAL = 0x4000
 export const MSG_CMSG_CLOEXEC = 0x40000000
 
 export const FIONREAD = 0x541b
+/** TIOCOUTQ of tty(4), which sockets answer under this name. */
+export const SIOCOUTQ = 0x5411
 /** The file a socket is bound to (`linux/un.h`). */
 export const SIOCUNIXFILE = 0x89e0
 

@@ -16,6 +16,7 @@ import {
   MSG_TRUNC,
   SCM_MAX_FD,
   SCM_RIGHTS,
+  SIOCOUTQ,
   SOL_SOCKET,
 } from './constants.ts'
 import { c, NULL } from './declarations.ts'
@@ -116,6 +117,10 @@ export const shrinkInput = (): void => {
 /** How many bytes wait to be read (of a stream), or an `Io` failure. */
 export const queuedBytes = (fd: BorrowedFd): number =>
   c.ioctl(fd, FIONREAD, count.address) < 0 ? ioFailure() : count.data.getInt32(0, true)
+
+/** What the other end has not read of what was sent, counted in the kernel's memory; 0 where it cannot be told. */
+export const unreadBytes = (fd: BorrowedFd): number =>
+  c.ioctl(fd, SIOCOUTQ, count.address) < 0 ? 0 : count.data.getInt32(0, true)
 
 const setReceive = (address: Address, length: number, control: number): void => {
   setWord(receiveParts.data, IOVEC.base, address)

@@ -188,6 +188,8 @@ export const LINE_CODECS = {
    * these are the states of its links. What is before is not compared.
    */
   joined: line('joined', { links: t.readonly(t.record(t.string, t.string)) }),
+  /** Whoever recorded came to an end in good order: nothing is missing. */
+  ended: line('ended', {}),
   /** A link moved. Nothing follows from it: it is what a replay is compared with. */
   transition: t.readonly(
     t.intersection([
@@ -207,3 +209,19 @@ export const LINE_CODECS = {
 export type LineKind = keyof typeof LINE_CODECS
 export type LineOf<K extends LineKind> = t.TypeOf<(typeof LINE_CODECS)[K]>
 export type Line = { [K in LineKind]: LineOf<K> }[LineKind]
+
+/** With the number of its line in the file, from 1. */
+export interface NumberedLine {
+  readonly number: number
+  readonly line: Line
+}
+
+export interface Recording {
+  readonly header: Header
+  /** In the order in which things happened; `t` never falls. */
+  readonly lines: readonly NumberedLine[]
+  /** The last line was not whole, and is left out: who wrote it was ended in the middle. */
+  readonly torn: boolean
+  /** Lines of kinds that this version does not know. */
+  readonly unknown: number
+}

@@ -19,7 +19,8 @@
  *
  * What is told in the middle of a read could meet a session in the middle of a call: it waits for `Flow.settling`, which
  * comes with every change and before anything is concluded from it. Small writes wait for the end of the turn (`depart`).
- * A connection of which one direction is over, or which is closing, ends when nothing has moved for `lingerMs`.
+ * A connection of which one direction is over, or which is closing, ends when nothing has moved for `lingerMs`: a slow
+ * reader is not cut as long as he reads.
  * It owns both descriptors, their watches, and everything queued, and counts as open until both are closed.
  */
 
@@ -30,6 +31,7 @@ import { endReading, endWriting } from '../kernel/socket.ts'
 import type { DialError, DialIdentity, Side } from './contract.ts'
 import type { Flow } from './flow.ts'
 import { Half } from './half.ts'
+import { IdleWatch } from './idle-watch.ts'
 import type { Written } from './outbox.ts'
 import type { CancelDial, LinkTraffic } from './ports.ts'
 
@@ -51,7 +53,7 @@ export class Connection {
   /** Sockets that are being closed. */
   #closing = 0
   #lastMoved = 0
-  #linger: unknown
+  #linger: IdleWatch | undefined
   #retry: unknown
   /** Stop reading both sides until the retry timer: descriptors are short. */
   #starved = false
@@ -341,14 +343,18 @@ export class Connection {
   #settleLinger(): void {
     const oneOver = this.#consumer.takesNothing || this.#provider?.takesNothing === true
     if (!(oneOver || this.#flow.closing) || this.#linger !== undefined) return
-    const { clock } = this.traffic.plane.reactor
-    this.#lastMoved = clock.now()
-    const check = (): void => {
-      const idle = clock.now() - this.#lastMoved
-      if (idle >= this.traffic.lingerMs) this.close()
-      else this.#linger = clock.setTimeout(check, this.traffic.lingerMs - idle)
-    }
-    this.#linger = clock.setTimeout(check, this.traffic.lingerMs)
+    this.#linger = new IdleWatch(
+      this.traffic.plane.reactor.clock,
+      this.traffic.lingerMs,
+      now => this.#lastMovement(now),
+      () => this.close(),
+    )
+  }
+
+  /** A byte came, or was written, or somebody read some of what lies in front of him. */
+  #lastMovement(now: number): number {
+    const consumer = this.#consumer.lastRead(now)
+    return Math.max(this.#lastMoved, consumer, this.#provider?.lastRead(now) ?? 0)
   }
 
   /** The link was withdrawn: what is in progress may end by itself. */
@@ -389,7 +395,7 @@ export class Connection {
     this.#closed = true
     const { clock } = this.traffic.plane.reactor
     this.#cancelDial?.()
-    if (this.#linger !== undefined) clock.clearTimeout(this.#linger)
+    this.#linger?.close()
     if (this.#retry !== undefined) clock.clearTimeout(this.#retry)
     // Until both are under way and the flow is done, it is not over.
     this.#closing += 1

@@ -122,8 +122,11 @@ export interface Commands {
   close(how: 'now' | 'flush' | 'linger'): void
   /** One timer per name; setting it again starts it anew, which costs next to nothing. */
   setTimer(name: TimerName, ms: number): void
-  /** As `setTimer`, but counted from the last byte that came from that side, where that is later: also from bytes that pass unseen. */
-  setIdleTimer(name: TimerName, from: Side, ms: number): void
+  /**
+   * As `setTimer`, but counted from the last time that something moved from that side to the other one, where that is later:
+   * bytes came, unseen ones too, or of those that wait for the other side, it read some. `either`: in whichever direction.
+   */
+  setIdleTimer(name: TimerName, from: Side | 'either', ms: number): void
   clearTimer(name: TimerName): void
   count(counter: CommonCounter | Figure, by?: number): void
   /** Remember this moment. One per connection. */

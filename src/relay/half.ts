@@ -1,5 +1,6 @@
 /** One of the two sockets of a connection: what is known of its two directions. What follows from it, the connection decides. */
 import type { OwnedFd } from '../kernel/fd.ts'
+import { unreadBytes } from '../kernel/message.ts'
 import { takeUrgentInline } from '../kernel/socket.ts'
 import type { ReadyHandler, TurnEnd, Watch } from '../reactor/contract.ts'
 import type { Connection } from './connection.ts'
@@ -24,6 +25,9 @@ export class Half implements ReadyHandler, TurnEnd {
   ending = false
   /** It is called when the turn ends. */
   departing = false
+  /** What its peer had not read when that was looked at last. */
+  #unread = 0
+  #lastRead = 0
 
   constructor(connection: Connection, side: Side, fd: OwnedFd, outbox: Outbox) {
     this.#connection = connection
@@ -32,6 +36,18 @@ export class Half implements ReadyHandler, TurnEnd {
     this.outbox = outbox
     if (connection.traffic.kind === 'stream') takeUrgentInline(fd.borrowed)
     this.watch = connection.traffic.plane.reactor.watch(fd.borrowed, 0, this)
+  }
+
+  /**
+   * When its peer was last seen to have read something; looks again. A slow reader shows nowhere else: a socket is called
+   * writable only when most of its queue has been read (unix(7)), and what lies in front of it keeps us from reading on. The
+   * kernel counts by whole buffers, of at most some 64 KiB.
+   */
+  lastRead(now: number): number {
+    const unread = this.outbox.waiting + unreadBytes(this.fd.borrowed)
+    if (unread < this.#unread) this.#lastRead = now
+    this.#unread = unread
+    return this.#lastRead
   }
 
   /** Nothing new is written to it: it was shut down, or will be once its outbox is empty. */

@@ -10,6 +10,8 @@
 export type Written = 'all' | 'later' | 'blocked' | 'busy' | 'gone'
 
 export interface Outbox {
+  /** Bytes that wait. */
+  readonly waiting: number
   /** Nothing waits. */
   readonly empty: boolean
   /** Stop reading for it. */

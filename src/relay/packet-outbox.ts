@@ -45,6 +45,10 @@ export class PacketOutbox implements Outbox {
     this.mostPacketBytes = plane.limits.packetBytes
   }
 
+  get waiting(): number {
+    return this.#bytes
+  }
+
   get empty(): boolean {
     return this.#packets.length === 0
   }

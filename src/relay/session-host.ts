@@ -70,7 +70,7 @@ export class SessionHost implements Commands, SessionHandle {
     const { traffic } = connection
     this.#timers = new SessionTimers(
       traffic.plane.reactor.clock,
-      from => this.input(from).lastMoved,
+      from => this.#lastMoved(from),
       name => this.#timerFired(name),
     )
     this.#figures = new ConnectionFigures(traffic.counters.counted)
@@ -97,6 +97,14 @@ export class SessionHost implements Commands, SessionHandle {
 
   get consumed(): number {
     return this.#consumed
+  }
+
+  /** When a byte last came from a side, or the other one read some of what lies in front of it. */
+  #lastMoved(from: Side | 'either'): number {
+    if (from === 'either') return Math.max(this.#lastMoved('consumer'), this.#lastMoved('provider'))
+    const now = this.#connection.traffic.plane.reactor.clock.now()
+    const read = this.#connection.half(opposite(from))?.lastRead(now) ?? 0
+    return Math.max(this.input(from).lastMoved, read)
   }
 
   /** A client that never says enough to be taken to its provider must not keep its place for ever. */
@@ -285,7 +293,7 @@ export class SessionHost implements Commands, SessionHandle {
     this.#timers.set(name, ms)
   }
 
-  setIdleTimer(name: TimerName, from: Side, ms: number): void {
+  setIdleTimer(name: TimerName, from: Side | 'either', ms: number): void {
     this.#timers.set(name, ms, from)
   }
 

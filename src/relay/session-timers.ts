@@ -1,17 +1,18 @@
 /**
  * The timers of one connection's session. A protocol sets and clears them with each message, so that must cost next to
- * nothing: what runs already is only given its new time, and asks again when it rings. Some count from the last byte that
- * came from a side, which may pass without the session's seeing it.
+ * nothing: what runs already is only given its new time, and asks again when it rings. Some count from the last time that
+ * something moved from a side to the other one, which may pass without the session's seeing it.
  */
 import type { Clock } from '../model/clock.ts'
 import type { Side, TimerName } from './contract.ts'
+import { IDLE_LOOKS } from './idle-watch.ts'
 
 interface Timer {
   /** When it is to fire; infinite: it was cleared. */
   due: number
   ms: number
-  /** Whose last byte it counts from, where that is later. */
-  from: Side | undefined
+  /** Whose last movement it counts from, where that is later. */
+  from: Side | 'either' | undefined
   /** When the clock calls. */
   rings: number
   id: unknown
@@ -20,23 +21,23 @@ interface Timer {
 export class SessionTimers {
   readonly #clock: Clock
   readonly #timers = new Map<TimerName, Timer>()
-  readonly #lastByte: (from: Side) => number
+  readonly #lastMoved: (from: Side | 'either') => number
   readonly #fired: (name: TimerName) => void
 
-  /** `lastByte`: when the last byte of a side came, as the clock tells it. */
-  constructor(clock: Clock, lastByte: (from: Side) => number, fired: (name: TimerName) => void) {
+  /** `lastMoved`: when something last moved from a side, as the clock tells it. */
+  constructor(clock: Clock, lastMoved: (from: Side | 'either') => number, fired: (name: TimerName) => void) {
     this.#clock = clock
-    this.#lastByte = lastByte
+    this.#lastMoved = lastMoved
     this.#fired = fired
   }
 
-  /** Start it, or start it anew. `from`: it counts from the last byte of that side, where that comes later. */
-  set(name: TimerName, ms: number, from?: Side): void {
+  /** Start it, or start it anew. `from`: it counts from the last movement from that side, where that comes later. */
+  set(name: TimerName, ms: number, from?: Side | 'either'): void {
     const due = this.#clock.now() + ms
     const timer = this.#timers.get(name)
     if (timer === undefined) {
       const created: Timer = { due, ms, from, rings: due, id: undefined }
-      created.id = this.#clock.setTimeout(() => this.#ring(name, created), ms)
+      this.#ringWithin(name, created, ms)
       this.#timers.set(name, created)
       return
     }
@@ -45,7 +46,7 @@ export class SessionTimers {
     timer.from = from
     if (timer.rings > due) {
       this.#clock.clearTimeout(timer.id)
-      this.#ringIn(name, timer, ms)
+      this.#ringWithin(name, timer, ms)
     }
   }
 
@@ -60,17 +61,18 @@ export class SessionTimers {
     if (timer !== undefined) timer.due = Number.POSITIVE_INFINITY
   }
 
-  #ringIn(name: TimerName, timer: Timer, ms: number): void {
-    timer.rings = this.#clock.now() + ms
-    timer.id = this.#clock.setTimeout(() => this.#ring(name, timer), ms)
+  #ringWithin(name: TimerName, timer: Timer, ms: number): void {
+    const inMs = timer.from === undefined ? ms : Math.min(ms, Math.ceil(timer.ms / IDLE_LOOKS))
+    timer.rings = this.#clock.now() + inMs
+    timer.id = this.#clock.setTimeout(() => this.#ring(name, timer), inMs)
   }
 
   #ring(name: TimerName, timer: Timer): void {
     const now = this.#clock.now()
-    const quietUntil = timer.from === undefined ? 0 : this.#lastByte(timer.from) + timer.ms
+    const quietUntil = timer.from === undefined ? 0 : this.#lastMoved(timer.from) + timer.ms
     const left = Math.max(timer.due, quietUntil) - now
     if (left > 0 && left < Number.POSITIVE_INFINITY) {
-      this.#ringIn(name, timer, left)
+      this.#ringWithin(name, timer, left)
       return
     }
     this.#timers.delete(name)

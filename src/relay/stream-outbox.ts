@@ -92,6 +92,10 @@ export class StreamOutbox implements Outbox {
     this.#fd = fd
   }
 
+  get waiting(): number {
+    return this.#bytes + this.#asideBytes + (this.#pipe?.held ?? 0)
+  }
+
   get empty(): boolean {
     return this.#entries.length === 0 && this.#pipe === undefined && this.#asideBytes === 0
   }

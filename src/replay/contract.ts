@@ -68,6 +68,8 @@ export interface Replay {
   now(): number
   /** The time of the last line. */
   readonly endsAt: number
+  /** When the next step is; `undefined`: the recording is over. */
+  nextAt(): number | undefined
   /** The next line or timer; `undefined`: the recording is over. */
   next(): Promise<Step | undefined>
   /** Where it went another way than the recording, if so: the first of each link, by their order in time. */

@@ -71,6 +71,7 @@ export const simulatedDaemon = (): SimulatedDaemon => {
     conditions: () => controller.conditions(),
     advice: view =>
       adviceFor(view, { conditions: controller.conditions(), policyPath: '/etc/policy.json', now: Date.now() }),
+    past: () => [],
     listen: listener => controller.onTransition(transition => listener(ofTransition(transition))),
     clock: nodeClock,
     wallClock: Date.now,

@@ -81,7 +81,11 @@ export class RecordingCommands implements Commands {
   readonly #dialsAtOnce: boolean
   readonly #input: Readonly<Record<Side, Pending>> = { consumer: nothing(), provider: nothing() }
   readonly #output: Readonly<Record<Side, Output>> = { consumer: empty(), provider: empty() }
-  readonly #timers = new SessionTimers(from => this.#input[from].movedAt)
+  readonly #timers = new SessionTimers(from =>
+    from === 'either'
+      ? Math.max(this.#input.consumer.movedAt, this.#input.provider.movedAt)
+      : this.#input[from].movedAt,
+  )
   /** What is being shown, from `#seen` on still to be consumed. */
   #shown = new Uint8Array(0)
   #seen = 0
@@ -373,7 +377,7 @@ export class RecordingCommands implements Commands {
     this.#timers.clear(name)
   }
 
-  setIdleTimer(name: string, from: Side, ms: number): void {
+  setIdleTimer(name: string, from: Side | 'either', ms: number): void {
     this.said.push(`timer ${name} ${ms} after the ${from}'s last byte`)
     this.#timers.set(name, this.#now, ms, from)
   }

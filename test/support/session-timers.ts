@@ -4,15 +4,15 @@ import type { Side, TimerName } from '../../src/relay/contract.ts'
 interface Timer {
   readonly ms: number
   readonly due: number
-  readonly from: Side | undefined
+  readonly from: Side | 'either' | undefined
 }
 
 export class SessionTimers {
   readonly #timers = new Map<TimerName, Timer>()
-  readonly #movedAt: (from: Side) => number
+  readonly #movedAt: (from: Side | 'either') => number
 
   /** `movedAt`: when the last byte of a side came. */
-  constructor(movedAt: (from: Side) => number) {
+  constructor(movedAt: (from: Side | 'either') => number) {
     this.#movedAt = movedAt
   }
 
@@ -20,7 +20,7 @@ export class SessionTimers {
     return this.#timers.size
   }
 
-  set(name: TimerName, now: number, ms: number, from?: Side): void {
+  set(name: TimerName, now: number, ms: number, from?: Side | 'either'): void {
     this.#timers.set(name, { ms, due: now + ms, from })
   }
 

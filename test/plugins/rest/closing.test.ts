@@ -210,6 +210,41 @@ describe('time limits', () => {
     assert.equal(stage.closing, 'linger')
   })
 
+  const EXPECTING = UPLOAD.replace(H, `${H}Expect: 100-continue⏎`)
+
+  test('a client that waits for 100 Continue has the time of the response, and is told that the provider is slow', () => {
+    const stage = new RestStage().consumerSays(EXPECTING).elapse(299_000)
+    assert.equal(stage.closing, undefined)
+    stage.elapse(2000)
+    assert.equal(stage.toConsumer, refusal(504, 'response-timeout'))
+    assert.equal(stage.toProvider, told(EXPECTING))
+  })
+
+  test('a client that was told to continue, or does not wait for it, is held to the time of a body', () => {
+    const GO = 'HTTP/1.1 100 Continue⏎⏎'
+    const isTold = new RestStage().consumerSays(EXPECTING).elapse(200_000).providerSays(GO)
+    const impatient = new RestStage().consumerSays(EXPECTING).elapse(200_000).consumerSays('wi')
+    for (const stage of [isTold, impatient]) {
+      assert.equal(stage.elapse(59_000).closing, undefined)
+      stage.elapse(2000)
+      assert.ok(stage.toConsumer.endsWith(refusal(408, 'body-timeout')))
+    }
+  })
+
+  test('a body may stand still as long as its response moves', () => {
+    const stage = new RestStage()
+      .consumerSays(`${UPLOAD}wi`)
+      .providerSays('HTTP/1.1 200 OK⏎Content-Length: 9⏎⏎')
+      .elapse(50_000)
+      .providerSays('w')
+      .elapse(50_000)
+      .providerSays('i')
+      .elapse(50_000)
+    assert.equal(stage.closing, undefined)
+    stage.elapse(11_000)
+    assert.ok(stage.closing !== undefined)
+  })
+
   test('a response that does not begin within 300 s is 504', () => {
     const stage = new RestStage().consumerSays(GET).elapse(299_000)
     assert.equal(stage.closing, undefined)
