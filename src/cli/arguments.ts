@@ -227,10 +227,7 @@ export const addressOption = <C>(about: Description, lens: Lens<C, ListenAddress
 })
 
 /** `--inspect FILE` has an operand, `--inspect 127.0.0.1:9300` a value: Node's parser would take both for values. */
-const withOptionalValues = <C>(
-  table: readonly Option<C>[],
-  args: readonly string[],
-): readonly string[] => {
+const withOptionalValues = <C>(table: readonly Option<C>[], args: readonly string[]): readonly string[] => {
   const end = args.indexOf('--')
   return args.map((arg, at) => {
     const option = table.find(({ flag }) => arg === `--${flag}`)

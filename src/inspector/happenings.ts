@@ -25,7 +25,14 @@ export const ofEvent = (told: DaemonEvent): Happening => {
     case 'verdict':
       return { ...NOTHING, kind: 'verdict', at, link: told.link, event: told.decision, reason: told.reason }
     case 'audit':
-      return { ...NOTHING, kind: 'audit', at, link: told.link, event: told.event, reason: factsInWords(told.facts) }
+      return {
+        ...NOTHING,
+        kind: 'audit',
+        at,
+        link: told.link,
+        event: told.event,
+        reason: factsInWords(told.facts),
+      }
     case 'graph':
       return {
         ...NOTHING,

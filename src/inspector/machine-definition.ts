@@ -44,10 +44,7 @@ const stateOf = (node: AnyStateNode): StateDefinition => {
 }
 
 const transitionsOf = (node: AnyStateNode): readonly TransitionDefinition[] => {
-  const listed: AnyTransitionDefinition[] = [
-    ...(node.always ?? []),
-    ...[...node.transitions.values()].flat(),
-  ]
+  const listed: AnyTransitionDefinition[] = [...(node.always ?? []), ...[...node.transitions.values()].flat()]
   return listed.map((transition, at) => {
     const [target] = transition.target ?? []
     return {
@@ -91,7 +88,8 @@ const typeNameOf = (named: unknown): string => {
 
 /** `and`, `or` and `not` are functions that keep what they join. */
 const guardInWords = (guard: unknown, joined = false): string => {
-  if (typeof guard !== 'function' || !('guards' in guard) || !Array.isArray(guard.guards)) return typeNameOf(guard)
+  if (typeof guard !== 'function' || !('guards' in guard) || !Array.isArray(guard.guards))
+    return typeNameOf(guard)
   const parts = guard.guards.map((part: unknown) => guardInWords(part, true))
   if (guard.name === 'not') return `not ${parts.join(' ')}`
   const words = parts.join(` ${guard.name} `)

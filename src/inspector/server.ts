@@ -162,7 +162,8 @@ const answer = async (
 ): Promise<void> => {
   switch (path) {
     case PATHS.events:
-      return streamTo(parts, response)
+      streamTo(parts, response)
+      return
     case PATHS.details:
       return details(parts, query, response)
     case PATHS.timeline: {
@@ -173,7 +174,10 @@ const answer = async (
     }
     default: {
       const file = await parts.files.file(path)
-      if (file === undefined) return refuse(response, 404, 'There is no such file.')
+      if (file === undefined) {
+        refuse(response, 404, 'There is no such file.')
+        return
+      }
       response.writeHead(200, { ...HEADERS, 'content-type': file.type, 'content-length': file.body.length })
       response.end(file.body)
     }
@@ -182,7 +186,8 @@ const answer = async (
 
 const streamTo = ({ hub, viewers, limits }: Parts, response: ServerResponse): void => {
   if (viewers() >= limits.viewers) {
-    return refuse(response, 503, `${limits.viewers} look already: close one of the other pages.`)
+    refuse(response, 503, `${limits.viewers} look already: close one of the other pages.`)
+    return
   }
   const stream = openEventStream(response, HEADERS)
   const seat = hub.join(stream)

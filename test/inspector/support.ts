@@ -5,12 +5,12 @@ import { adviceFor } from '../../src/control/advice.ts'
 import { createHistory } from '../../src/control/history.ts'
 import { type Controller, createController } from '../../src/controller/controller.ts'
 import { E } from '../../src/fp.ts'
+import type { Subject } from '../../src/inspector/contract.ts'
 import { createDaemonSubject } from '../../src/inspector/daemon-subject.ts'
 import { ofTransition } from '../../src/inspector/happenings.ts'
 import { definitionOf } from '../../src/inspector/machine-definition.ts'
 import { type Inspector, type InspectorOptions, openInspector } from '../../src/inspector/server.ts'
 import { createTap } from '../../src/inspector/tap.ts'
-import type { Subject } from '../../src/inspector/contract.ts'
 import { DEFAULT_LIMITS } from '../../src/model/limits.ts'
 import type { Link } from '../../src/model/link.ts'
 import { createCatalogue } from '../../src/plugin/catalogue.ts'
@@ -70,7 +70,11 @@ export const simulatedDaemon = (): SimulatedDaemon => {
     history,
     conditions: () => controller.conditions(),
     advice: view =>
-      adviceFor(view, { conditions: controller.conditions(), policyPath: '/etc/policy.json', now: Date.now() }),
+      adviceFor(view, {
+        conditions: controller.conditions(),
+        policyPath: '/etc/policy.json',
+        now: Date.now(),
+      }),
     past: () => [],
     listen: listener => controller.onTransition(transition => listener(ofTransition(transition))),
     clock: nodeClock,
@@ -116,7 +120,10 @@ export interface Answer {
 /** One request with exactly these headers; `Host` is Node's own unless it is among them. */
 export const ask = (
   url: string,
-  { method = 'GET', headers = {} }: { readonly method?: string; readonly headers?: Record<string, string> } = {},
+  {
+    method = 'GET',
+    headers = {},
+  }: { readonly method?: string; readonly headers?: Record<string, string> } = {},
 ): Promise<Answer> =>
   new Promise((resolve, reject) => {
     const asked = request(url, { method, headers, agent: false }, response => {

@@ -114,7 +114,13 @@ const Header = () => (
           </button>
         ))}
       </fieldset>
-      <button type="button" class="icon" title={`Theme: ${theme.value} (t)`} aria-label={`Theme: ${theme.value}`} onClick={nextTheme}>
+      <button
+        type="button"
+        class="icon"
+        title={`Theme: ${theme.value} (t)`}
+        aria-label={`Theme: ${theme.value}`}
+        onClick={nextTheme}
+      >
         <svg viewBox="0 0 16 16" aria-hidden="true">
           {theme.value === 'system' && <path d="M8 2.5a5.5 5.5 0 1 0 0 11zM8 2.5a5.5 5.5 0 0 1 0 11" />}
           {theme.value === 'light' && (
@@ -165,21 +171,23 @@ const Help = () => {
     >
       <h2>Keys</h2>
       <dl>
-        {SHORTCUTS.filter(({ replayOnly }) => !replayOnly || recording.value !== null).map(({ keys, what }) => (
-          <div key={what}>
-            <dt>
-              {keys.map(key => (
-                <kbd key={key}>{KEY_WORDS[key] ?? key}</kbd>
-              ))}
-            </dt>
-            <dd>{what}</dd>
-          </div>
-        ))}
+        {SHORTCUTS.filter(({ replayOnly }) => !replayOnly || recording.value !== null).map(
+          ({ keys, what }) => (
+            <div key={what}>
+              <dt>
+                {keys.map(key => (
+                  <kbd key={key}>{KEY_WORDS[key] ?? key}</kbd>
+                ))}
+              </dt>
+              <dd>{what}</dd>
+            </div>
+          ),
+        )}
       </dl>
       <p>
-        Filters take words, <code>-words</code> to leave out, and <code>field:word</code>: state, type, consumer,
-        provider, name, role, target for links; kind, link, from, to, event for events. In a drawing, arrows move,{' '}
-        <kbd>+</kbd> <kbd>-</kbd> magnify, <kbd>0</kbd> shows all of it.
+        Filters take words, <code>-words</code> to leave out, and <code>field:word</code>: state, type,
+        consumer, provider, name, role, target for links; kind, link, from, to, event for events. In a
+        drawing, arrows move, <kbd>+</kbd> <kbd>-</kbd> magnify, <kbd>0</kbd> shows all of it.
       </p>
       <button
         type="button"
@@ -208,7 +216,11 @@ const Away = () => {
 }
 
 export const App = () => (
-  <div class="page" data-halves={view.value === 'both' && chosen.value !== null} data-replay={recording.value !== null}>
+  <div
+    class="page"
+    data-halves={view.value === 'both' && chosen.value !== null}
+    data-replay={recording.value !== null}
+  >
     <Header />
     <Away />
     <main>

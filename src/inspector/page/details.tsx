@@ -24,7 +24,11 @@ const Since = ({ row }: { readonly row: LinkRow }) => {
   return <span title={new Date(row.since).toISOString()}>for {durationInWords(until - row.since)}</span>
 }
 
-const Fact = ({ name, value, code = false }: {
+const Fact = ({
+  name,
+  value,
+  code = false,
+}: {
   readonly name: string
   readonly value: string | null
   readonly code?: boolean
@@ -66,7 +70,8 @@ const isBytes = (name: string): boolean => name.startsWith('bytes')
 
 const Counters = ({ link }: { readonly link: string }) => {
   const counted = countersOf(link).value
-  if (about.value?.mode === 'replay') return <p class="note">A recording holds no traffic: nothing was counted.</p>
+  if (about.value?.mode === 'replay')
+    return <p class="note">A recording holds no traffic: nothing was counted.</p>
   return (
     <>
       <dl class="counters">
@@ -79,7 +84,9 @@ const Counters = ({ link }: { readonly link: string }) => {
               <dd>{isBytes(name) ? bytesInWords(shown) : shown.toLocaleString('en')}</dd>
               <dt>{LABELS[name]}</dt>
               {rate > 0 && name !== 'connectionsOpen' && (
-                <small>{isBytes(name) ? `${bytesInWords(Math.round(rate))}/s` : `${rate.toFixed(1)}/s`}</small>
+                <small>
+                  {isBytes(name) ? `${bytesInWords(Math.round(rate))}/s` : `${rate.toFixed(1)}/s`}
+                </small>
               )}
             </div>
           )
@@ -104,7 +111,12 @@ const Traffic = () => {
   if (seen.every(bytes => bytes === 0)) return null
   return (
     <figure class="traffic">
-      <svg viewBox={`0 0 ${CHART.width} ${CHART.height}`} preserveAspectRatio="none" role="img" aria-label="Bytes a second, the last minute">
+      <svg
+        viewBox={`0 0 ${CHART.width} ${CHART.height}`}
+        preserveAspectRatio="none"
+        role="img"
+        aria-label="Bytes a second, the last minute"
+      >
         <polyline points={points.join(' ')} />
       </svg>
       <figcaption>at most {bytesInWords(Math.round(most))}/s in the last minute</figcaption>
@@ -157,7 +169,11 @@ const Next = () => (
   </ul>
 )
 
-const Section = ({ title, open = true, children }: {
+const Section = ({
+  title,
+  open = true,
+  children,
+}: {
   readonly title: string
   readonly open?: boolean
   readonly children: ComponentChildren

@@ -58,7 +58,12 @@ export const Drawing = ({ label, panZoom, bounds, children, class: name, onBackg
         <button type="button" title="Smaller (-)" aria-label="Smaller" onClick={() => panZoom.zoom(1 / ZOOM)}>
           −
         </button>
-        <button type="button" title="All of it (0)" aria-label="All of it" onClick={() => panZoom.fit(bounds.peek())}>
+        <button
+          type="button"
+          title="All of it (0)"
+          aria-label="All of it"
+          onClick={() => panZoom.fit(bounds.peek())}
+        >
           <svg viewBox="0 0 16 16" aria-hidden="true">
             <path d="M2.5 6V2.5H6M10 2.5h3.5V6M13.5 10v3.5H10M6 13.5H2.5V10" />
           </svg>

@@ -1,6 +1,10 @@
 /** A value as a tree that can be folded, for contexts. */
 
-export const JsonTree = ({ value, name, open = false }: {
+export const JsonTree = ({
+  value,
+  name,
+  open = false,
+}: {
   readonly value: unknown
   readonly name?: string
   readonly open?: boolean

@@ -39,7 +39,12 @@ export const SHORTCUTS: readonly Shortcut[] = [
   { keys: ['.', 'ArrowRight'], what: 'next transition', run: () => step(1), replayOnly: true },
   { keys: [',', 'ArrowLeft'], what: 'previous transition', run: () => step(-1), replayOnly: true },
   { keys: ['>'], what: 'next transition of the chosen link', run: () => step(1, true), replayOnly: true },
-  { keys: ['<'], what: 'previous transition of the chosen link', run: () => step(-1, true), replayOnly: true },
+  {
+    keys: ['<'],
+    what: 'previous transition of the chosen link',
+    run: () => step(-1, true),
+    replayOnly: true,
+  },
   { keys: ['Escape'], what: 'let go of filter and choice', run: () => letGo() },
   { keys: ['?'], what: 'this list', run: () => toggleHelp() },
 ]

@@ -1,9 +1,10 @@
 /** All links, to filter and to choose from. */
+
+import type { LinkRow } from '../shared/protocol.ts'
 import { LINK_FILTER_ID } from './keyboard.ts'
 import { StateMark, toneOf } from './state-mark.tsx'
 import { choose, chosen, hovered, linkFilter, presentRows, shownRows } from './store.ts'
 import { VirtualList } from './virtual-list.tsx'
-import type { LinkRow } from '../shared/protocol.ts'
 
 const ROW_PX = 46
 

@@ -53,7 +53,13 @@ const State = ({ box }: { readonly box: StateBox }) => {
   const { state, compound, lines, x, y, width, height } = box
   const lit = current.value !== null && isWithin(current.value, state.id)
   return (
-    <g class="state" data-state={state.id} data-lit={lit} data-compound={compound} data-tone={toneOf(state.id)}>
+    <g
+      class="state"
+      data-state={state.id}
+      data-lit={lit}
+      data-compound={compound}
+      data-tone={toneOf(state.id)}
+    >
       <rect class="state-back" x={x} y={y} width={width} height={height} rx={compound ? 14 : 9} />
       {state.final && (
         <rect class="state-final" x={x + 4} y={y + 4} width={width - 8} height={height - 8} rx="6" />
@@ -85,18 +91,41 @@ const Edge = ({ edge }: { readonly edge: EdgeDrawing }) => {
   const isLast = transitions.some(({ id }) => last.some(taken => taken.id === id))
   return (
     <g class="edge" data-edge={edge.id} data-count={count} data-last={isLast}>
-      <path class="edge-stroke" d={path} marker-end={isLast ? 'url(#arrow-last)' : count > 0 ? 'url(#arrow-taken)' : 'url(#arrow)'} />
+      <path
+        class="edge-stroke"
+        d={path}
+        marker-end={isLast ? 'url(#arrow-last)' : count > 0 ? 'url(#arrow-taken)' : 'url(#arrow)'}
+      />
       {/* A new element for each transition, so that its animation begins anew. */}
       {isLast && <path class="edge-pulse" d={path} key={lastEntry?.n} pathLength={1} />}
-      <rect class="edge-label-back" x={label.x} y={label.y} width={label.width} height={label.height} rx="6" />
+      <rect
+        class="edge-label-back"
+        x={label.x}
+        y={label.y}
+        width={label.width}
+        height={label.height}
+        rx="6"
+      />
       {label.lines.map((line, at) => (
-        <text class="edge-line" data-kind={line.kind} key={`${at} ${line.text}`} x={label.x + 6} y={label.y + 4 + (at + 1) * LINE - 4}>
+        <text
+          class="edge-line"
+          data-kind={line.kind}
+          key={`${at} ${line.text}`}
+          x={label.x + 6}
+          y={label.y + 4 + (at + 1) * LINE - 4}
+        >
           {line.text}
         </text>
       ))}
       {count > 0 && (
         <g class="edge-count">
-          <rect x={label.x + label.width - 8} y={label.y - 7} width={count > 99 ? 30 : 20} height="16" rx="8" />
+          <rect
+            x={label.x + label.width - 8}
+            y={label.y - 7}
+            width={count > 99 ? 30 : 20}
+            height="16"
+            rx="8"
+          />
           <text x={label.x + label.width - 8 + (count > 99 ? 15 : 10)} y={label.y + 4.5}>
             {count > 999 ? '999+' : count}
           </text>
@@ -107,7 +136,15 @@ const Edge = ({ edge }: { readonly edge: EdgeDrawing }) => {
 }
 
 const Arrow = ({ id }: { readonly id: string }) => (
-  <marker id={id} viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7" markerHeight="7" orient="auto-start-reverse">
+  <marker
+    id={id}
+    viewBox="0 0 10 10"
+    refX="9"
+    refY="5"
+    markerWidth="7"
+    markerHeight="7"
+    orient="auto-start-reverse"
+  >
     <path d="M0.5 1L9.5 5L0.5 9z" />
   </marker>
 )
@@ -138,7 +175,12 @@ export const Machine = () => {
           </select>
         </label>
       </header>
-      <Drawing label={describe(current.value)} panZoom={panZoom} bounds={bounds} class={row === null && current.value === null ? 'idle' : ''}>
+      <Drawing
+        label={describe(current.value)}
+        panZoom={panZoom}
+        bounds={bounds}
+        class={row === null && current.value === null ? 'idle' : ''}
+      >
         <defs>
           <Arrow id="arrow" />
           <Arrow id="arrow-taken" />

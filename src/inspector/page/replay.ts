@@ -69,7 +69,10 @@ export const step = (by: 1 | -1, ofChosen = false): void => {
   const only = ofChosen ? chosen.peek() : null
   for (let at = from + by; at > 0 && at <= entries.length; at += by) {
     const entry = entries[at - 1]
-    if (entry?.kind === 'transition' && (only === null || entry.link === only)) return goTo(at)
+    if (entry?.kind === 'transition' && (only === null || entry.link === only)) {
+      goTo(at)
+      return
+    }
   }
   goTo(by > 0 ? entries.length : 0)
 }

@@ -60,7 +60,13 @@ export const STATES = ['pending', 'injecting', 'mediating', 'tearing-down'] as c
 
 /** How many links are in each state; blocked ones are pending, and counted once more. */
 export const stateCounts = computed<Readonly<Record<string, number>>>(() => {
-  const counts: Record<string, number> = { pending: 0, injecting: 0, mediating: 0, 'tearing-down': 0, blocked: 0 }
+  const counts: Record<string, number> = {
+    pending: 0,
+    injecting: 0,
+    mediating: 0,
+    'tearing-down': 0,
+    blocked: 0,
+  }
   for (const { state } of presentRows.value) {
     const plain = plainState(state)
     counts[plain] = (counts[plain] ?? 0) + 1
@@ -162,7 +168,13 @@ export const shownEntries = computed<readonly LogEntry[]>(() => {
       (only === null || entry.link === only) &&
       passes(
         filter,
-        { kind: entry.kind, link: entry.link ?? '', from: entry.from ?? '', to: entry.to, event: entry.event },
+        {
+          kind: entry.kind,
+          link: entry.link ?? '',
+          from: entry.from ?? '',
+          to: entry.to,
+          event: entry.event,
+        },
         `${entry.kind} ${entry.link ?? ''} ${entry.from ?? ''} ${entry.to} ${entry.event} ${entry.reason}`,
       ),
   )

@@ -1,7 +1,18 @@
 /** The timeline of a recording: where its clock stands, to play, to step, to scrub; above it, when how much happened. */
 import { computed } from '@preact/signals'
 import { clockTime, durationInWords } from '../shared/words.ts'
-import { goTo, goToTime, play, playhead, playing, type Recording, recording, SPEEDS, speed, step } from './replay.ts'
+import {
+  goTo,
+  goToTime,
+  play,
+  playhead,
+  playing,
+  type Recording,
+  recording,
+  SPEEDS,
+  speed,
+  step,
+} from './replay.ts'
 import { toneOf } from './state-mark.tsx'
 import { chosen, chosenEntries, position } from './store.ts'
 
@@ -89,13 +100,29 @@ export const TimelineBar = () => {
         <button type="button" aria-label="To the beginning" title="To the beginning" onClick={() => goTo(0)}>
           <Icon path="M4 3v10M12.5 3.5L6 8l6.5 4.5z" />
         </button>
-        <button type="button" aria-label="Previous transition" title="Previous transition (,)" onClick={() => step(-1)}>
+        <button
+          type="button"
+          aria-label="Previous transition"
+          title="Previous transition (,)"
+          onClick={() => step(-1)}
+        >
           <Icon path="M10.5 3.5L5 8l5.5 4.5" />
         </button>
-        <button type="button" class="play" aria-label={playing.value ? 'Pause' : 'Play'} title="Play or pause (space)" onClick={play}>
+        <button
+          type="button"
+          class="play"
+          aria-label={playing.value ? 'Pause' : 'Play'}
+          title="Play or pause (space)"
+          onClick={play}
+        >
           <Icon path={playing.value ? 'M5 3v10M11 3v10' : 'M4.5 3l8.5 5l-8.5 5z'} />
         </button>
-        <button type="button" aria-label="Next transition" title="Next transition (.)" onClick={() => step(1)}>
+        <button
+          type="button"
+          aria-label="Next transition"
+          title="Next transition (.)"
+          onClick={() => step(1)}
+        >
           <Icon path="M5.5 3.5L11 8l-5.5 4.5" />
         </button>
         <button type="button" aria-label="To the end" title="To the end" onClick={() => goTo(index.length)}>

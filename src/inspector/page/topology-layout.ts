@@ -49,9 +49,7 @@ export const layoutTopology = (
   measure: Measure,
 ): TopologyDrawing => {
   const cards = topology.containers.map(container => cardOf(container, nameOf, measure))
-  const pairs = new Set(
-    topology.edges.filter(({ consumer, provider }) => consumer !== provider).map(pairOf),
-  )
+  const pairs = new Set(topology.edges.filter(({ consumer, provider }) => consumer !== provider).map(pairOf))
   const { placed, bends } =
     pairs.size <= MOST_FOR_DAGRE
       ? inLayers(cards, topology)

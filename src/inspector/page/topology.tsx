@@ -99,7 +99,13 @@ const LinkLine = ({ line }: { readonly line: Line }) => {
   )
 }
 
-const UseRow = ({ card, id, text, type, y }: {
+const UseRow = ({
+  card,
+  id,
+  text,
+  type,
+  y,
+}: {
   readonly card: Card
   readonly id: string
   readonly text: string
@@ -124,8 +130,22 @@ const UseRow = ({ card, id, text, type, y }: {
         hovered.value = null
       }}
     >
-      <rect class="card-row-back" x={card.x + 4} y={card.y + y - ROW / 2} width={card.width - 8} height={ROW} rx="5" />
-      <rect class="card-row-bar" x={card.x + 10} y={card.y + y - 4} width={card.width - 26} height="8" rx="4" />
+      <rect
+        class="card-row-back"
+        x={card.x + 4}
+        y={card.y + y - ROW / 2}
+        width={card.width - 8}
+        height={ROW}
+        rx="5"
+      />
+      <rect
+        class="card-row-bar"
+        x={card.x + 10}
+        y={card.y + y - 4}
+        width={card.width - 26}
+        height="8"
+        rx="4"
+      />
       <text class="row-name" x={card.x + 14} y={card.y + y + 4}>
         {text}
       </text>
@@ -143,13 +163,26 @@ const ContainerCard = ({ card }: { readonly card: Card }) => (
     <text class="card-name" x={card.x + 14} y={card.y + 20}>
       {card.name}
     </text>
-    <line class="card-rule" x1={card.x} x2={card.x + card.width} y1={card.y + HEADER - 2} y2={card.y + HEADER - 2} />
+    <line
+      class="card-rule"
+      x1={card.x}
+      x2={card.x + card.width}
+      y1={card.y + HEADER - 2}
+      y2={card.y + HEADER - 2}
+    />
     {card.rows.map(({ id, side, text, type, y }) =>
       side === 'uses' ? (
         <UseRow key={id} card={card} id={id} text={text} type={type} y={y} />
       ) : (
         <g key={id} class="card-row offer">
-          <rect class="card-row-bar" x={card.x + 16} y={card.y + y - 4} width={card.width - 32} height="8" rx="4" />
+          <rect
+            class="card-row-bar"
+            x={card.x + 16}
+            y={card.y + y - 4}
+            width={card.width - 32}
+            height="8"
+            rx="4"
+          />
           <text class="row-name" x={card.x + 16} y={card.y + y + 4}>
             {text}
           </text>

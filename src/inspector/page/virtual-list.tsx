@@ -50,6 +50,7 @@ export const VirtualList = <A,>(props: VirtualListProps<A>) => {
 
   const { start, end } = windowOf(scrolled.value, height.value, rowPx, items.length)
   return (
+    // biome-ignore lint/a11y/useAriaPropsSupportedByRole: lists with a chosen row are listboxes
     <div
       ref={box}
       class="virtual"
