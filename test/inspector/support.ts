@@ -14,6 +14,7 @@ import { createTap } from '../../src/inspector/tap.ts'
 import { DEFAULT_LIMITS } from '../../src/model/limits.ts'
 import type { Link } from '../../src/model/link.ts'
 import { createCatalogue } from '../../src/plugin/catalogue.ts'
+import type { Plugin } from '../../src/plugin/contract.ts'
 import { nodeClock } from '../../src/reactor/timer-wheel.ts'
 import {
   type FakeEnvironment,
@@ -42,7 +43,7 @@ export interface SimulatedDaemon {
 }
 
 /** The real controller and machines in a world of maps, begun; the inspector's own clock is the real one. */
-export const simulatedDaemon = (): SimulatedDaemon => {
+export const simulatedDaemon = (plugin: Partial<Plugin> = {}): SimulatedDaemon => {
   const env = { ...fakeEnvironment(), wallClock: Date.now }
   const source = fakeSource()
   const log = fakeLog()
@@ -53,8 +54,8 @@ export const simulatedDaemon = (): SimulatedDaemon => {
     source,
     host: world.host,
     plugins: createCatalogue({
-      unix: async () => ({ default: fakePlugin('unix') }),
-      rest: async () => ({ default: fakePlugin('rest') }),
+      unix: async () => ({ default: fakePlugin('unix', plugin) }),
+      rest: async () => ({ default: fakePlugin('rest', plugin) }),
     }),
     limits: DEFAULT_LIMITS,
     log,

@@ -67,7 +67,7 @@ export const followChosen = (): void => {
     const at = position.peek()
     const query = new URLSearchParams({ key, ...(at === null ? {} : { at: String(at) }) })
     const found = await fetch(`${PATHS.details}?${query}`).then(
-      answer => (answer.ok ? (answer.json() as Promise<Details>) : null),
+      answer => (answer.ok ? (answer.json() as Promise<Details | null>) : null),
       () => null,
     )
     if (chosen.peek() === key) details.value = found
