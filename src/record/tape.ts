@@ -4,7 +4,7 @@
  * the daemon's present state comes first. Costs a few comparisons while nobody listens, and never touches the data plane.
  * Refuses to know where lines go.
  */
-import type { PolicyReading } from '../access/policy-in-force.ts'
+import { type PolicyReading, policyInForce } from '../access/policy-in-force.ts'
 import type { Controller } from '../controller/controller.ts'
 import type { EventClock } from '../controller/event-clock.ts'
 import type { LinkTransition, LinkView } from '../controller/links.ts'
@@ -76,7 +76,8 @@ export const createTape = (options: TapeOptions): Tape => {
   const { clock, wallClock } = options
   const listeners = new Set<Listener>()
   let controller: Controller | undefined
-  let policy = options.control?.policy
+  const policies = createPolicies()
+  if (options.control !== undefined) policies.read(options.control.policy)
   /** As it was received last, good or not. */
   let body: Buffer | undefined
   /** The one in force. */
@@ -174,7 +175,7 @@ export const createTape = (options: TapeOptions): Tape => {
       intervalMs: options.intervalMs,
       limits: Object.fromEntries(CONTROL_LIMITS.map(name => [name, options.limits[name]])),
     },
-    ...(policy === undefined || E.isLeft(policy) ? {} : { policy: policy.right }),
+    ...policies.header(),
     ...(options.control === undefined
       ? {}
       : { plugins: options.control.plugins, seed: options.control.seed }),
@@ -251,14 +252,14 @@ export const createTape = (options: TapeOptions): Tape => {
       }
     },
     policyRead: reading => {
-      policy = reading
+      policies.read(reading)
       clock.arrive()
       write(t => policyLine(reading, t))
     },
     listen: listener => {
       const beginning = [
         header(),
-        ...(policy !== undefined && E.isLeft(policy) ? [policyLine(policy, 0)] : []),
+        ...policies.lines(),
         ...(controller === undefined || catalogue === undefined ? [] : presentState(controller, catalogue)),
       ]
       for (const each of beginning) listener(textOf(each))
@@ -269,6 +270,22 @@ export const createTape = (options: TapeOptions): Tape => {
       clock.arrive()
       write(t => ({ t, kind: 'ended' }))
     },
+  }
+}
+
+/** What was read of the policy file: the last that could be taken, and what was read since. */
+const createPolicies = () => {
+  const inForce = policyInForce('')
+  let taken: string | null | undefined
+  let refused: PolicyReading | undefined
+  return {
+    read: (reading: PolicyReading): void => {
+      refused = inForce.take(reading) === undefined ? undefined : reading
+      if (refused === undefined && E.isRight(reading)) taken = reading.right
+    },
+    header: (): Pick<Header, 'policy'> => (taken === undefined ? {} : { policy: taken }),
+    /** For the beginning of a recording. */
+    lines: (): readonly Line[] => (refused === undefined ? [] : [policyLine(refused, 0)]),
   }
 }
 

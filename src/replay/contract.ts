@@ -72,6 +72,8 @@ export interface Replay {
   nextAt(): number | undefined
   /** The next line or timer; `undefined`: the recording is over. */
   next(): Promise<Step | undefined>
+  /** Faults that no call was meant by so far. */
+  unusedFaults(): readonly Fault[]
   /** Where it went another way than the recording, if so: the first of each link, by their order in time. */
   divergences(): readonly Divergence[]
 }

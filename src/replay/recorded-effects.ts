@@ -18,6 +18,8 @@ type Call = EffectRecord['call']
 export interface RecordedEffects extends Effects {
   /** The line with this index is what happens now: whoever waits for it gets its result. */
   reached(index: number): void
+  /** Faults that no call was meant by so far. */
+  unusedFaults(): readonly Fault[]
   /** Whose mediation that is; `undefined`: nobody's. */
   ownerOf(id: MediationId): LinkKey | undefined
 }
@@ -132,6 +134,7 @@ export const recordedEffects = (
       waiting.get(index)?.()
       waiting.delete(index)
     },
+    unusedFaults: () => faults.filter(fault => !failed.has(fault)),
     ownerOf: id => owners.get(id),
   }
 }

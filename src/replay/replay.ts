@@ -272,6 +272,7 @@ export const openReplay = (
         return stepOf({ _tag: 'Line', line, number })
       }
     },
+    unusedFaults: effects.unusedFaults,
     divergences: () =>
       comparison.divergences(
         next < lines.length ? null : { t: endsAt, orderly: last !== undefined && last.kind === 'ended' },

@@ -203,6 +203,10 @@ const replay = async (
   const stop = config.speed === null ? undefined : terminal.stopAsked()
   const shown = await play(played, endOf(recording, config.until), config, terminal, stop)
   sayWhatIsMissing(recording, file, terminal)
+  for (const { call, link } of played.unusedFaults()) {
+    const whose = link === undefined ? '' : ` of ${link}`
+    complain(terminal, 'replay', `a fault was never used: there was no ${call}${whose} up to there`)
+  }
   const divergences = config.faults.length > 0 ? [] : played.divergences()
   const [first] = divergences
   if (!config.json) {
