@@ -114,6 +114,9 @@ export const chosenRow = computed<LinkRow | null>(() =>
   chosen.value === null ? null : rowOf(chosen.value).value,
 )
 
+/** Of the chosen link, as of the last answer. */
+export const details = signal<Details | null>(null)
+
 // What happened.
 
 let entries: LogEntry[] = []
@@ -203,6 +206,14 @@ export const taken = computed<Taken>(() => {
   const definition = machine.value
   const counts = new Map<string, number>()
   let last: readonly TransitionDefinition[] = []
+  const first = chosenEntries.value[0]?.at ?? Number.POSITIVE_INFINITY
+  // What the daemon remembers of the time before the log begins.
+  const earlier = position.value === null ? (details.value?.link.transitions ?? []) : []
+  for (const { from, to, event, times, lastAt } of earlier) {
+    if (definition === null || Date.parse(lastAt) >= first) continue
+    last = routeOf(definition, { from, to, event })
+    for (const { id } of last) counts.set(id, (counts.get(id) ?? 0) + times)
+  }
   for (const { from, to, event } of chosenEntries.value) {
     last = definition === null ? [] : routeOf(definition, { from, to, event })
     for (const { id } of last) counts.set(id, (counts.get(id) ?? 0) + 1)
@@ -264,8 +275,6 @@ export const settleRates = (now: number): void => {
     traffic.value = [...traffic.peek(), bytes].slice(-TRAFFIC_KEPT)
   })
 }
-
-export const details = signal<Details | null>(null)
 
 // What the server says.
 

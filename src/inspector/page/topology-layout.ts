@@ -21,6 +21,8 @@ export interface CardRow {
 
 export interface Card extends Box {
   readonly name: string
+  /** As large as its name may be written, to be read from afar. */
+  readonly nameSize: number
   readonly rows: readonly CardRow[]
 }
 
@@ -40,20 +42,23 @@ export const ROW = 19
 const SECTION = 5
 const NARROWEST = 124
 const WIDEST = 260
+const NAME_SIZE = 12.5
+const LARGEST_NAME = 20
 const MOST_FOR_DAGRE = 90
 
-/** `nameOf`: what a link is called on its consumer's card. */
+/** `nameOf`: what a link is called on its consumer's card. `shape`: width over height of where it will be shown. */
 export const layoutTopology = (
   topology: Topology,
   nameOf: (key: string) => { readonly name: string; readonly type: string },
   measure: Measure,
+  shape: number,
 ): TopologyDrawing => {
   const cards = topology.containers.map(container => cardOf(container, nameOf, measure))
   const pairs = new Set(topology.edges.filter(({ consumer, provider }) => consumer !== provider).map(pairOf))
   const { placed, bends } =
     pairs.size <= MOST_FOR_DAGRE
       ? inLayers(cards, topology)
-      : { placed: inColumns(cards, topology), bends: NO_BENDS }
+      : { placed: inColumns(cards, topology, shape), bends: NO_BENDS }
   const ordered = uncrossed(placed, topology)
   const byName = new Map(ordered.map(card => [card.name, card]))
   const lines = topology.edges.flatMap(edge => {
@@ -119,7 +124,9 @@ const cardOf = (
     measure(name, 'name') + 48,
     ...rows.map(({ text, type }) => measure(text, 'small') + measure(type, 'code') + 58),
   )
-  return { name, rows, x: 0, y: 0, width: Math.min(WIDEST, Math.max(NARROWEST, widest)), height: y + 6 }
+  const width = Math.min(WIDEST, Math.max(NARROWEST, widest))
+  const nameSize = Math.min(LARGEST_NAME, (NAME_SIZE * (width - 18)) / Math.max(1, measure(name, 'name')))
+  return { name, nameSize, rows, x: 0, y: 0, width, height: y + 6 }
 }
 
 const sortedByName = (resources: readonly Resource[]): readonly Resource[] =>
@@ -159,23 +166,38 @@ const inLayers = (cards: readonly Card[], { edges }: Topology): Layers => {
   return { placed, bends }
 }
 
-const GAP = 24
-const AISLE = 220
-/** Width over height that a drawing of many should have. */
-const SHAPE = 1.6
+const GAP = 20
+const AISLE = 200
+const TRIES = 24
 
-const inColumns = (cards: readonly Card[], { edges }: Topology): readonly Card[] => {
+/** Columns as tall as they must be for the whole to have the wanted shape. */
+const inColumns = (cards: readonly Card[], { edges }: Topology, shape: number): readonly Card[] => {
   const [using, offering] = [
     new Set(edges.map(({ consumer }) => consumer)),
     new Set(edges.map(({ provider }) => provider)),
   ]
+  const ordered = [...cards].sort((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true }))
   const blocks = [
-    cards.filter(({ name }) => !offering.has(name)),
-    cards.filter(({ name }) => offering.has(name) && using.has(name)),
-    cards.filter(({ name }) => offering.has(name) && !using.has(name)),
+    ordered.filter(({ name }) => !offering.has(name)),
+    ordered.filter(({ name }) => offering.has(name) && using.has(name)),
+    ordered.filter(({ name }) => offering.has(name) && !using.has(name)),
   ].filter(block => block.length > 0)
-  const area = cards.reduce((sum, { width, height }) => sum + (width + GAP) * (height + GAP), 0)
-  const tallest = Math.max(Math.sqrt(area / SHAPE), ...cards.map(({ height }) => height))
+  const least = Math.max(...cards.map(({ height }) => height))
+  let best: readonly Card[] = []
+  let bestMiss = Number.POSITIVE_INFINITY
+  for (let attempt = 0; attempt < TRIES; attempt += 1) {
+    const placed = stacked(blocks, least * 1.25 ** attempt)
+    const { width, height } = around(placed)
+    const miss = Math.abs(Math.log(width / height / shape))
+    if (miss < bestMiss) {
+      best = placed
+      bestMiss = miss
+    }
+  }
+  return centred(best)
+}
+
+const stacked = (blocks: readonly (readonly Card[])[], tallest: number): readonly Card[] => {
   const placed: Card[] = []
   let x = 0
   for (const block of blocks) {
@@ -193,7 +215,7 @@ const inColumns = (cards: readonly Card[], { edges }: Topology): readonly Card[]
     }
     x += widest + AISLE
   }
-  return centred(placed)
+  return placed
 }
 
 /** Short columns stand in the middle. */

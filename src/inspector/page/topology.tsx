@@ -13,6 +13,11 @@ import { type Card, HEADER, type Line, layoutTopology, ROW } from './topology-la
 const measure = canvasMeasure()
 const panZoom = createPanZoom()
 
+const shape = (): number => {
+  const { width, height } = panZoom.size.peek()
+  return width > 1 && height > 1 ? width / height : 1
+}
+
 const drawing = computed(() => {
   const links = knownLinks.value
   const byKey = new Map(links.map(row => [row.key, row]))
@@ -23,6 +28,8 @@ const drawing = computed(() => {
       return { name: row?.name ?? key, type: row?.type ?? '' }
     },
     measure,
+    // As it is now: to lay everything out anew whenever the window changes would confuse more than help.
+    shape(),
   )
 })
 const bounds = computed(() => drawing.value.bounds)
@@ -68,6 +75,9 @@ const emphasis = (key: string): string => {
 
 const BYTES_UP = 4
 const BYTES_DOWN = 5
+
+/** More lines than these hide one another: those that are up step back. */
+const MANY = 150
 
 const LinkLine = ({ line }: { readonly line: Line }) => {
   const { key } = line.edge
@@ -160,7 +170,12 @@ const UseRow = ({
 const ContainerCard = ({ card }: { readonly card: Card }) => (
   <g class="card" data-container={card.name}>
     <rect class="card-back" x={card.x} y={card.y} width={card.width} height={card.height} rx="10" />
-    <text class="card-name" x={card.x + 14} y={card.y + 20}>
+    <text
+      class="card-name"
+      x={card.x + 12}
+      y={card.y + 20}
+      style={{ '--afar': `${card.nameSize.toFixed(1)}px` }}
+    >
       {card.name}
     </text>
     <line
@@ -232,7 +247,7 @@ export const Topology = () => {
         bounds={bounds}
         onBackground={() => choose(null)}
       >
-        <g class="lines">
+        <g class="lines" data-many={drawing.value.lines.length > MANY}>
           {lines.map(line => (
             <LinkLine key={line.edge.key} line={line} />
           ))}
