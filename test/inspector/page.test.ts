@@ -8,7 +8,7 @@ import { keyOf } from '../../src/model/link.ts'
 import { canBrowse, visit } from '../support/browser.ts'
 import { aLink } from '../support/builders.ts'
 import { eventually } from '../support/eventually.ts'
-import { inspectorOver, simulatedDaemon } from './support.ts'
+import { inspectorOver, recordedSubject, simulatedDaemon } from './support.ts'
 import { household, manyLinks } from './worlds.ts'
 
 const inspectors: Inspector[] = []
@@ -230,6 +230,43 @@ describe('the page', { timeout: 120_000 }, () => {
     await thereAre(page, '.link-option', count => count === 10)
     await daemon.shows(links.map((link, at) => (at === 0 ? { ...link, consumer_pid: null } : link)))
     await isDrawn(page, keyOf(links[0] ?? aLink().build()), 'pending')
+  })
+
+  test('goes back and forth on the timeline of a recording, by steps, by scrubbing and by playing', async t => {
+    if (!canBrowse(t)) return
+    const subject = await recordedSubject('fixtures/recordings/consumer-restart.rec')
+    const { page, picture } = await visit(t, await open(subject))
+    await page.waitForSelector('.timeline')
+    const key = subject.timeline?.().links[0]?.key ?? ''
+    const entries = (subject.timeline?.().entries ?? []).filter(({ link }) => link === key)
+    const moves = entries.filter(({ kind }) => kind === 'transition')
+    await page.click(option(key))
+
+    // One by one, from the beginning: the machine is where the recording says.
+    await page.click('[aria-label="To the beginning"]')
+    await page.waitForSelector('.chosen[data-tone="absent"]')
+    for (const { to } of moves.slice(0, 4)) {
+      await page.keyboard.press('>')
+      await lit(page, to)
+    }
+    await page.keyboard.press('<')
+    await lit(page, moves[2]?.to ?? '')
+    await picture('replay')
+
+    const { startedAt, endedAt } = subject.timeline?.() ?? { startedAt: 0, endedAt: 0 }
+    const last = moves.findLast(({ at }) => at <= (startedAt + endedAt) / 2)
+    await page.locator('#scrub').fill(String((startedAt + endedAt) / 2))
+    await lit(page, last?.to ?? '')
+    assert.match((await page.locator('.entry').last().textContent()) ?? '', /./)
+
+    await page.click('[aria-label="To the beginning"]')
+    await page.selectOption('[aria-label="Speed"]', '500')
+    await page.locator('.topology svg').first().focus()
+    await page.keyboard.press(' ')
+    await eventually('it has played to the end', async () => {
+      const when = await page.locator('[data-position]').getAttribute('data-position')
+      return Number(when) === subject.timeline?.().entries.length
+    })
   })
 
   test('asks nobody but the inspector', async t => {

@@ -1,6 +1,9 @@
 /** An inspector over a daemon without containers, and requests to it as no browser would send them. */
+import { readFileSync } from 'node:fs'
 import { type IncomingHttpHeaders, request } from 'node:http'
+import { basename } from 'node:path'
 import { linkMachine } from '../../machines/link.machine.ts'
+import { BUILT_IN } from '../../src/built-in.ts'
 import { adviceFor } from '../../src/control/advice.ts'
 import { createHistory } from '../../src/control/history.ts'
 import { type Controller, createController } from '../../src/controller/controller.ts'
@@ -9,6 +12,7 @@ import type { Subject } from '../../src/inspector/contract.ts'
 import { createDaemonSubject } from '../../src/inspector/daemon-subject.ts'
 import { ofTransition } from '../../src/inspector/happenings.ts'
 import { definitionOf } from '../../src/inspector/machine-definition.ts'
+import { createReplaySubject } from '../../src/inspector/replay-subject.ts'
 import { type Inspector, type InspectorOptions, openInspector } from '../../src/inspector/server.ts'
 import { createTap } from '../../src/inspector/tap.ts'
 import { DEFAULT_LIMITS } from '../../src/model/limits.ts'
@@ -16,6 +20,8 @@ import type { Link } from '../../src/model/link.ts'
 import { createCatalogue } from '../../src/plugin/catalogue.ts'
 import type { Plugin } from '../../src/plugin/contract.ts'
 import { nodeClock } from '../../src/reactor/timer-wheel.ts'
+import { parseRecording } from '../../src/record/parse.ts'
+import { openReplay } from '../../src/replay/replay.ts'
 import {
   type FakeEnvironment,
   type FakeSource,
@@ -94,6 +100,16 @@ export const simulatedDaemon = (plugin: Partial<Plugin> = {}): SimulatedDaemon =
       await settled()
     },
   }
+}
+
+/** A recording of the repository, replayed. */
+export const recordedSubject = async (file: string): Promise<Subject> => {
+  const recording = parseRecording(readFileSync(file, 'utf8'))
+  if (E.isLeft(recording)) throw new Error(JSON.stringify(recording.left))
+  const plugins = createCatalogue(BUILT_IN)
+  await plugins.load(Object.keys(BUILT_IN))
+  const replay = openReplay(recording.right, plugins)
+  return createReplaySubject({ replay, name: basename(file), version: '0.0.0', definition: '{}' })
 }
 
 export const inspectorOver = async (

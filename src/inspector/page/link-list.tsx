@@ -3,7 +3,7 @@
 import type { LinkRow } from '../shared/protocol.ts'
 import { LINK_FILTER_ID } from './keyboard.ts'
 import { StateMark, toneOf } from './state-mark.tsx'
-import { choose, chosen, hovered, linkFilter, presentRows, shownRows } from './store.ts'
+import { choose, chosen, hovered, linkFilter, listedRows, shownRows } from './store.ts'
 import { VirtualList } from './virtual-list.tsx'
 
 const ROW_PX = 46
@@ -42,7 +42,7 @@ const LinkOption = ({ row, index }: { readonly row: LinkRow; readonly index: num
 
 export const LinkList = () => {
   const rows = shownRows.value
-  const all = presentRows.value.length
+  const all = listedRows.value.length
   const current = rows.findIndex(({ key }) => key === chosen.value)
   return (
     <section class="panel links" aria-label="Links">

@@ -28,8 +28,22 @@ export const load = (timeline: Timeline): void => {
     // So that it can be watched in about half a minute.
     speed.value = SPEEDS.findLast(each => span / each > 20_000) ?? 1
   })
-  goTo(timeline.entries.length)
+  goTo(lastSight(timeline))
 }
+
+/** The end; where nothing is left by then, as after a drain, the last moment at which something still came up. */
+const lastSight = ({ entries, links }: Timeline): number => {
+  const index = indexTimeline({ entries, links, startedAt: 0, endedAt: 0, cut: false })
+  const isThere = ({ key }: LinkRow): boolean => {
+    const last = index.lastOf(key, entries.length)
+    return last !== undefined && !isLeaving(last)
+  }
+  return links.some(isThere)
+    ? entries.length
+    : entries.findLastIndex(entry => entry.kind === 'transition' && !isLeaving(entry)) + 1
+}
+
+const isLeaving = ({ to }: LogEntry): boolean => to === 'released' || plainState(to) === 'tearing-down'
 
 const rowAt = (base: LinkRow, entry: LogEntry | undefined): LinkRow | null => {
   if (entry === undefined || entry.to === 'released') return null

@@ -100,9 +100,16 @@ const matchesLink = (filter: Filter, row: LinkRow): boolean =>
     `${row.key} ${row.provider ?? ''} ${row.type} ${row.state} ${row.reason ?? ''}`,
   )
 
+/** Those that are there; in a recording the others, too, for one wants to find what comes or has gone. */
+export const listedRows = computed<readonly LinkRow[]>(() => {
+  if (about.value?.mode !== 'replay') return presentRows.value
+  const present = new Map(presentRows.value.map(row => [row.key, row]))
+  return knownLinks.value.map(base => present.get(base.key) ?? { ...base, state: 'absent', reason: null })
+})
+
 export const shownRows = computed<readonly LinkRow[]>(() => {
   const filter = parseFilter(linkFilter.value, LINK_FIELDS)
-  return filter.length === 0 ? presentRows.value : presentRows.value.filter(row => matchesLink(filter, row))
+  return filter.length === 0 ? listedRows.value : listedRows.value.filter(row => matchesLink(filter, row))
 })
 
 /** `null`: every link is. */
@@ -331,7 +338,7 @@ const noteStructure = (): void => {
 /** A recording's links, which are all drawn from the beginning, whether they are there yet or not. */
 export const setKnownLinks = (links: readonly LinkRow[]): void => {
   for (const { key } of links) slotOf(key)
-  knownLinks.value = links
+  knownLinks.value = [...links].sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0))
 }
 
 /** The rows as they are at a position of a recording; those that are not there are `null`. */
