@@ -9,9 +9,8 @@ import { indexTimeline } from '../../src/inspector/shared/timeline.ts'
 import { topologyOf, UNKNOWN_PROVIDER } from '../../src/inspector/shared/topology.ts'
 import { scrolledTo, windowOf } from '../../src/inspector/shared/windowing.ts'
 import { bytesInWords, clockTime, durationInWords } from '../../src/inspector/shared/words.ts'
-import { keyOf } from '../../src/model/link.ts'
-import { aView } from '../control/support.ts'
 import { aLink } from '../support/builders.ts'
+import { viewOf } from './support.ts'
 
 describe('a filter', () => {
   const finds = (typed: string): boolean =>
@@ -116,9 +115,7 @@ describe('the topology', () => {
     aLink('app').named('log').from('net', 1).at('/run/log').build(),
     aLink('tool').named('api').from('net', 1).build(),
     { ...aLink('tool').named('lost').at('/run/lost').build(), provider: null },
-  ].map(link =>
-    rowOf(aView({ link: { ...aLink(), desired: () => ({ ...aLink().desired(), key: keyOf(link), link }) } })),
-  )
+  ].map(link => rowOf(viewOf(link)))
 
   test('has each container once, with what it uses and what it offers', () => {
     const { containers, edges } = topologyOf(rows)

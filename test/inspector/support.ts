@@ -7,6 +7,7 @@ import { BUILT_IN } from '../../src/built-in.ts'
 import { adviceFor } from '../../src/control/advice.ts'
 import { createHistory } from '../../src/control/history.ts'
 import { type Controller, createController } from '../../src/controller/controller.ts'
+import type { LinkView } from '../../src/controller/links.ts'
 import { E } from '../../src/fp.ts'
 import type { Subject } from '../../src/inspector/contract.ts'
 import { createDaemonSubject } from '../../src/inspector/daemon-subject.ts'
@@ -16,12 +17,13 @@ import { createReplaySubject } from '../../src/inspector/replay-subject.ts'
 import { type Inspector, type InspectorOptions, openInspector } from '../../src/inspector/server.ts'
 import { createTap } from '../../src/inspector/tap.ts'
 import { DEFAULT_LIMITS } from '../../src/model/limits.ts'
-import type { Link } from '../../src/model/link.ts'
+import { keyOf, type Link } from '../../src/model/link.ts'
 import { createCatalogue } from '../../src/plugin/catalogue.ts'
 import type { Plugin } from '../../src/plugin/contract.ts'
 import { nodeClock } from '../../src/reactor/timer-wheel.ts'
 import { parseRecording } from '../../src/record/parse.ts'
 import { openReplay } from '../../src/replay/replay.ts'
+import { aView } from '../control/support.ts'
 import {
   type FakeEnvironment,
   type FakeSource,
@@ -37,6 +39,18 @@ import {
 export const PAGE_FOLDER = 'dist/inspector'
 
 export const LINK_MACHINE = definitionOf(linkMachine({ now: () => 0, random: () => 0 }))
+
+/** A link as the controller shows it, up. */
+export const viewOf = (link: Link): LinkView => {
+  const view = aView()
+  const desired = { ...view.desired, key: keyOf(link), link }
+  return {
+    ...view,
+    key: keyOf(link),
+    desired,
+    context: { ...view.context, key: keyOf(link), wanted: desired },
+  }
+}
 
 export interface SimulatedDaemon {
   readonly controller: Controller

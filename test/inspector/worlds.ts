@@ -18,28 +18,33 @@ export interface Household {
   readonly blocked: Link
 }
 
-/** Some containers of a device, all but one of their links up. */
+const BLOCKED = link('voice', 'audio', 'unix', 'audiod')
+
+/** Some containers of a device. */
+export const householdLinks = (): readonly Link[] => [
+  link('dashboard', 'telemetry', 'rest', 'collector'),
+  link('dashboard', 'config', 'rest', 'settings'),
+  link('dashboard', 'display', 'unix', 'compositor'),
+  link('camera', 'frames', 'unix', 'recorder'),
+  link('camera', 'config', 'rest', 'settings'),
+  link('camera', 'telemetry', 'rest', 'collector'),
+  link('recorder', 'storage', 'unix', 'storaged'),
+  link('recorder', 'config', 'rest', 'settings'),
+  link('gateway', 'modem', 'unix', 'modemd'),
+  link('gateway', 'telemetry', 'rest', 'collector'),
+  link('updater', 'storage', 'unix', 'storaged'),
+  link('updater', 'config', 'rest', 'settings'),
+  link('voice', 'config', 'rest', 'settings'),
+  link('collector', 'storage', 'unix', 'storaged'),
+  link('kiosk', 'display', 'unix', 'compositor'),
+  link('kiosk', 'audio', 'unix', 'audiod'),
+  BLOCKED,
+]
+
+/** They come up, all but one. */
 export const household = async (daemon: SimulatedDaemon): Promise<Household> => {
-  const blocked = link('voice', 'audio', 'unix', 'audiod')
-  const links = [
-    link('dashboard', 'telemetry', 'rest', 'collector'),
-    link('dashboard', 'config', 'rest', 'settings'),
-    link('dashboard', 'display', 'unix', 'compositor'),
-    link('camera', 'frames', 'unix', 'recorder'),
-    link('camera', 'config', 'rest', 'settings'),
-    link('camera', 'telemetry', 'rest', 'collector'),
-    link('recorder', 'storage', 'unix', 'storaged'),
-    link('recorder', 'config', 'rest', 'settings'),
-    link('gateway', 'modem', 'unix', 'modemd'),
-    link('gateway', 'telemetry', 'rest', 'collector'),
-    link('updater', 'storage', 'unix', 'storaged'),
-    link('updater', 'config', 'rest', 'settings'),
-    link('voice', 'config', 'rest', 'settings'),
-    link('collector', 'storage', 'unix', 'storaged'),
-    link('kiosk', 'display', 'unix', 'compositor'),
-    link('kiosk', 'audio', 'unix', 'audiod'),
-    blocked,
-  ]
+  const links = householdLinks()
+  const blocked = BLOCKED
   daemon.world.failNext(keyOf(blocked), {
     _tag: 'TargetOccupied',
     target: blocked.target,

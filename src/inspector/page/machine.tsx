@@ -1,10 +1,10 @@
 /** The machine of the chosen link as it is defined, with where the link is, what it went through, and how often. */
 import { computed } from '@preact/signals'
 import { isWithin } from '../shared/definition.ts'
+import { canvasMeasure } from './canvas-measure.ts'
 import { Drawing } from './drawing.tsx'
 import type { Box } from './geometry.ts'
 import { type EdgeDrawing, LINE, layoutMachine, NAME_LINE, type StateBox, WORDS } from './machine-layout.ts'
-import { canvasMeasure } from './measure.ts'
 import { createPanZoom } from './pan-zoom.ts'
 import { toneOf } from './state-mark.tsx'
 import { chosenRow, machine, taken } from './store.ts'
