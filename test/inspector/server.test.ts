@@ -196,6 +196,31 @@ describe('the inspector', () => {
     )
   })
 
+  test("lets Stately's inspector attach: one JSON text a message, from who there is on", async t => {
+    if (!isBuilt(t)) return
+    const daemon = simulatedDaemon()
+    await daemon.shows(manyLinks(2))
+    const url = `${await open(t, daemon.subject)}stately`.replace('http:', 'ws:')
+    const heard: Record<string, unknown>[] = []
+    const receiver = new WebSocket(url)
+    t.after(() => receiver.terminate())
+    receiver.on('message', (data, isBinary) => {
+      assert.equal(isBinary, false)
+      heard.push(JSON.parse(String(data)))
+    })
+    await eventually('the actors', () => heard.length >= 3)
+    await daemon.shows([])
+    await eventually('what became of them', () => heard.some(({ type }) => type === '@xstate.snapshot'))
+    for (const { type, _version, sessionId, createdAt } of heard) {
+      assert.match(String(type), /^@xstate\.(actor|event|snapshot)$/)
+      for (const text of [_version, sessionId, createdAt]) assert.equal(typeof text, 'string')
+    }
+    // What a receiver says is not looked at, and too much of it ends it.
+    receiver.send('{"type":"nonsense"}')
+    receiver.send('x'.repeat(10_000))
+    await once(receiver, 'close')
+  })
+
   test('lets so many look, and says so to one more', async t => {
     if (!isBuilt(t)) return
     const url = await open(t, undefined, { limits: { ...INSPECTOR_LIMITS, viewers: 2 } })

@@ -1,9 +1,8 @@
 /** What can be looked at: a daemon from within, and a recording. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { E } from '../../src/fp.ts'
 import type { Update, Watcher, Whole } from '../../src/inspector/contract.ts'
-import type { CounterRow } from '../../src/inspector/shared/protocol.ts'
+import { COUNTER_NAMES, type CounterRow } from '../../src/inspector/shared/protocol.ts'
 import type { StatelyEvent } from '../../src/inspector/stately-events.ts'
 import { keyOf } from '../../src/model/link.ts'
 import { NOTHING_COUNTED } from '../../src/model/mediation.ts'
@@ -68,30 +67,18 @@ describe('the daemon as a subject', () => {
 
   test('counts while it is watched, and only what has changed', async t => {
     let bytesUp = 5
-    const daemon = simulatedDaemon({
-      onLinkAdded: (link, box) => async () => {
-        const request = {
-          kind: 'stream',
-          target: link.target,
-          provider: { pid: null, socket: link.socket },
-          descriptors: 'exact',
-        } as const
-        const planted = await box.injectSocket(request)()
-        return E.isLeft(planted)
-          ? planted
-          : E.right({ ...planted.right, counters: () => ({ ...NOTHING_COUNTED, bytesUp }) })
-      },
-    })
-    const links = manyLinks(3)
-    await daemon.shows(links)
+    const daemon = simulatedDaemon()
+    await daemon.shows(manyLinks(3))
+    for (const { mediation } of daemon.world.planted.values())
+      Object.assign(mediation, { counters: () => ({ ...NOTHING_COUNTED, bytesUp }) })
     const heard = listener()
-    const stop = daemon.subject.watch(heard)
-    t.after(stop)
-    assert.ok(heard.counted.length <= 3)
-    const told = heard.counted.length
-    bytesUp = 5
-    stop()
-    assert.equal(heard.counted.length, told)
+    t.after(daemon.subject.watch(heard))
+    const bytes = (): readonly unknown[] =>
+      heard.counted.map(row => row[1 + COUNTER_NAMES.indexOf('bytesUp')])
+    assert.deepEqual(bytes(), [5, 5, 5])
+    bytesUp = 9
+    await eventually('the counters of all three', () => bytes().length >= 6)
+    assert.deepEqual(bytes(), [5, 5, 5, 9, 9, 9])
   })
 
   test('is left alone when nobody watches any more', async () => {
