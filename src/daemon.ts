@@ -173,7 +173,6 @@ export const runDaemon = async (config: DaemonConfig): Promise<number> => {
   })
 
   const end = (code: number): never => {
-    tape.end()
     recording?.close()
     control.close()
     log.flush()
@@ -191,6 +190,8 @@ export const runDaemon = async (config: DaemonConfig): Promise<number> => {
     host.beginDrain()
     await controller.drain(signal)
     host.close()
+    tape.end()
+    await control.farewell()
     log.flush()
     log.info({}, 'stopped')
     end(0)

@@ -31,8 +31,12 @@ export const linksText = (views: readonly LinkView[], width: number | undefined)
   return renderTable(LINK_COLUMNS, rows, width)
 }
 
-export const summaryText = (transitions: number, links: number, t: number, compared: string): string =>
-  `${counted(transitions, 'transition')} of ${counted(links, 'link')} in ${duration(t)}${compared}\n`
+const MINUTE_MS = 60_000
+
+export const summaryText = (transitions: number, links: number, t: number, compared: string): string => {
+  const time = t < MINUTE_MS ? `${(t / 1000).toFixed(1)}s` : duration(t)
+  return `${counted(transitions, 'transition')} of ${counted(links, 'link')} in ${time}${compared}\n`
+}
 
 const SIDE_COLUMNS: readonly Column[] = [
   { title: '', cut: 'never' },

@@ -31,6 +31,8 @@ export interface Control {
   readonly history: History
   /** Begin to answer. Nothing happens if it does already, so that it can be tried again. */
   open(): Promise<void>
+  /** Whoever listens to what goes on is told the rest; resolves when they have it, or after a moment. */
+  farewell(): Promise<void>
   /** Never answer again; the socket is gone when this returns. */
   close(): void
 }
@@ -72,6 +74,7 @@ export const createControl = (options: ControlOptions): Control => {
         'there is no control API: its socket cannot be opened; SIGHUP tries again',
       )
     },
+    farewell: async () => server?.farewell(),
     close() {
       closed = true
       server?.close()

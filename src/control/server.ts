@@ -51,6 +51,8 @@ export interface ControlOptions {
 }
 
 export interface ControlServer {
+  /** End the answers that go on; resolves when their readers have all that was said, or after a moment. */
+  farewell(): Promise<void>
   /** Let go of the socket and of whoever is connected, at once. Idempotent. */
   close(): void
 }
@@ -58,7 +60,7 @@ export interface ControlServer {
 export const openControlServer = async (
   options: ControlOptions,
 ): Promise<E.Either<ControlError, ControlServer>> => {
-  const server = serverOf(options)
+  const { server, farewell } = serverOf(options)
   const place = await listenAt(server, options.path)
   if (E.isLeft(place)) {
     server.close()
@@ -69,10 +71,18 @@ export const openControlServer = async (
     server.close()
     server.closeAllConnections()
   }
-  return E.right({ close })
+  return E.right({ close, farewell })
 }
 
-const serverOf = ({ answer, log, version, limits = DEFAULT_LIMITS }: ControlOptions): Server => {
+/** How long a reader that is behind may keep the daemon from ending. */
+const FAREWELL_MS = 250
+
+interface Serving {
+  readonly server: Server
+  readonly farewell: () => Promise<void>
+}
+
+const serverOf = ({ answer, log, version, limits = DEFAULT_LIMITS }: ControlOptions): Serving => {
   const connections = new Connections(limits.connections, limits.patienceMs)
   const server = createServer({
     maxHeaderSize: HEADER_BYTES,
@@ -84,7 +94,7 @@ const serverOf = ({ answer, log, version, limits = DEFAULT_LIMITS }: ControlOpti
   // What is sent behind the first request is not looked at.
   server.maxRequestsPerSocket = 1
 
-  let streams = 0
+  const streams = new Set<ServerResponse>()
 
   const answerSafely = async (
     request: IncomingMessage,
@@ -116,8 +126,8 @@ const serverOf = ({ answer, log, version, limits = DEFAULT_LIMITS }: ControlOpti
     connections.waitsForUs(socket)
     const given = await answerSafely(request, body)
     if ('begin' in given) {
-      if (streams < limits.streams || request.method === 'HEAD') return goOn(request, response, given)
-      const message = `There are ${streams} that listen already, and no more may: end one of them first.`
+      if (streams.size < limits.streams || request.method === 'HEAD') return goOn(request, response, given)
+      const message = `There are ${streams.size} that listen already, and no more may: end one of them first.`
       return finish(request, response, refusal(503, 'TooManyListeners', message))
     }
     finish(request, response, given)
@@ -139,7 +149,9 @@ const serverOf = ({ answer, log, version, limits = DEFAULT_LIMITS }: ControlOpti
       response.end()
       return
     }
-    streams += 1
+    // It may be long until there is something to tell.
+    response.flushHeaders()
+    streams.add(response)
     connections.keep(request.socket)
     const reader: Reader = {
       write: text => {
@@ -155,7 +167,7 @@ const serverOf = ({ answer, log, version, limits = DEFAULT_LIMITS }: ControlOpti
     }
     const stop = begin(reader)
     response.once('close', () => {
-      streams -= 1
+      streams.delete(response)
       stop()
     })
   }
@@ -166,7 +178,17 @@ const serverOf = ({ answer, log, version, limits = DEFAULT_LIMITS }: ControlOpti
     serve(request, response).catch(() => request.socket.destroy())
   })
   server.on('clientError', (error, socket) => refuseGarbage(error, socket, version))
-  return server
+
+  const farewell = async (): Promise<void> => {
+    const sent = [...streams].map(response => new Promise<void>(resolve => response.end(() => resolve())))
+    let bound: NodeJS.Timeout | undefined
+    const enough = new Promise<void>(resolve => {
+      bound = setTimeout(resolve, FAREWELL_MS)
+    })
+    await Promise.race([Promise.all(sent), enough])
+    clearTimeout(bound)
+  }
+  return { server, farewell }
 }
 
 const headersOf = (

@@ -154,6 +154,8 @@ const startSegment = (tape: Tape, options: SegmentOptions): Segment => {
       }
       if (state === 'finishing') await closeHandle()
     } catch (error) {
+      // Some of it may be there: what is not whole is cut off.
+      taken = writing?.at ?? taken
       writing = undefined
       onFailure(errnoOf(error))
     }

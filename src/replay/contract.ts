@@ -6,6 +6,7 @@
 import type { InspectionEvent } from 'xstate'
 import type { Controller } from '../controller/controller.ts'
 import type { LinkTransition } from '../controller/links.ts'
+import type { InjectError } from '../model/errors.ts'
 import type { LinkKey } from '../model/link.ts'
 import type { Header, Line } from '../record/format.ts'
 
@@ -30,7 +31,7 @@ export interface Fault {
   readonly link?: string
   readonly call: 'onLinkAdded' | 'onLinkChanged' | 'onLinkRemoved'
   /** A tag of docs/errors.md, as in `TargetOccupied`. */
-  readonly error: string
+  readonly error: InjectError['_tag']
   /** How many calls of a link fail; absent: all of them. */
   readonly times?: number
 }

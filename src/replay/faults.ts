@@ -22,7 +22,7 @@ const CALLS: Readonly<Record<string, Fault['call']>> = {
 const BY_FAULT = 'by --fault'
 
 /** One of each kind, with the facts that the link gives. */
-const ERRORS: Readonly<Record<string, (link: Link) => InjectError>> = {
+const ERRORS: Readonly<Record<InjectError['_tag'], (link: Link) => InjectError>> = {
   PeerNotRunning: () => ({ _tag: 'PeerNotRunning', peer: 'consumer' }),
   PeerGone: ({ consumer_pid }) => ({ _tag: 'PeerGone', peer: 'consumer', pid: consumer_pid ?? HOST }),
   TargetOccupied: ({ target }) => ({ _tag: 'TargetOccupied', target, by: 'file' }),
@@ -45,12 +45,9 @@ const ERRORS: Readonly<Record<string, (link: Link) => InjectError>> = {
 export const FAULT_ERRORS: readonly string[] = Object.keys(ERRORS)
 export const FAULT_EFFECTS: readonly string[] = Object.keys(CALLS)
 
-export const errorFor = ({ error }: Fault, link: Link): InjectError =>
-  (Object.hasOwn(ERRORS, error) ? ERRORS[error]?.(link) : undefined) ?? {
-    _tag: 'PluginFailed',
-    plugin: link.type,
-    message: error,
-  }
+const isTag = (text: string): text is InjectError['_tag'] => Object.hasOwn(ERRORS, text)
+
+export const errorFor = ({ error }: Fault, link: Link): InjectError => ERRORS[error](link)
 
 export const fits = ({ link, call }: Fault, called: Fault['call'], key: LinkKey): boolean =>
   call === called && (link === undefined || key === link || key.split('@')[0] === link)
@@ -71,7 +68,7 @@ export const faultIn = (text: string): E.Either<string, Fault> => {
   const call = Object.hasOwn(CALLS, effect) ? CALLS[effect] : undefined
   if (call === undefined) return E.left(`has effect=${effect}; give one of ${FAULT_EFFECTS.join(', ')}`)
   const error = given.get('error')
-  if (error === undefined || !FAULT_ERRORS.includes(error)) {
+  if (error === undefined || !isTag(error)) {
     return E.left(
       `has ${error === undefined ? 'no error' : `error=${error}`}; give one of ${FAULT_ERRORS.join(', ')}`,
     )

@@ -8,7 +8,9 @@ import { allowedOf, type Option, usageOf } from '../../src/cli/arguments.ts'
 import { DAEMON_OPTIONS, type DaemonConfig, DEFAULT_CONFIG } from '../../src/cli/options.ts'
 import { metricsText } from '../../src/control/metrics.ts'
 import { CountersJson, GraphJson, LinkDetailsJson, TransitionJson } from '../../src/control/shapes.ts'
+import { EVENT_CODECS } from '../../src/events/event.ts'
 import { E } from '../../src/fp.ts'
+import { LINE_CODECS } from '../../src/record/format.ts'
 import type { Figure } from '../../src/relay/contract.ts'
 import { aView, bench } from '../control/support.ts'
 import { aLink } from '../support/builders.ts'
@@ -137,6 +139,19 @@ describe('docs/operations.md', () => {
     assert.deepEqual(sorted(matchesOf(operations, /^\| `(?:GET|PUT|POST) (\S+)` \|/gm)), sorted(served))
   })
 
+  test('has a row for every event with its fields, and for no other', () => {
+    const [, section = ''] = operations.split('\n### Events\n')
+    const rows = (section.split(/^#+ /m)[0] ?? '').split('\n').filter(line => line.startsWith('| `'))
+    const told = rows.map(row => {
+      const [, type = '', , fields = ''] = row.split('|')
+      return `${sorted(matchesOf(type, /`([^`]+)`/g))}: ${sorted(matchesOf(fields, /`([^`]+)`/g))}`
+    })
+    const coded = Object.entries(EVENT_CODECS).map(
+      ([type, codec]) => `${type}: ${sorted(Object.keys(codec.type.props).filter(name => name !== 'type'))}`,
+    )
+    assert.deepEqual(sorted(told), sorted(coded))
+  })
+
   test('names every word of a refusal', () => {
     const words = matchesOf(
       ['src/control/routes.ts', 'src/control/server.ts'].map(read).join('\n'),
@@ -213,12 +228,20 @@ describe('docs/rest.md', () => {
   })
 })
 
+describe('docs/debugging.md', () => {
+  test('has a row for every kind of line of a recording, and for no other', () => {
+    const [, section = ''] = read('docs/debugging.md').split('\n## What is in a recording\n')
+    assert.deepEqual(sorted(matchesOf(section, /^\| `([a-z-]+)` \|/gm)), sorted(Object.keys(LINE_CODECS)))
+  })
+})
+
 describe('docs/errors.md', () => {
   const sources = [
     'src/model/errors.ts',
     'src/graph/errors.ts',
     'src/access/errors.ts',
     'src/control/errors.ts',
+    'src/record/errors.ts',
   ]
   const tags = matchesOf(sources.map(read).join('\n'), /_tag: '(\w+)'/g)
   const rows = read('docs/errors.md')

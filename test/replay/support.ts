@@ -8,6 +8,7 @@ import { policyInForce } from '../../src/access/policy-in-force.ts'
 import type { Controller } from '../../src/controller/controller.ts'
 import { createController } from '../../src/controller/controller.ts'
 import { createEventClock } from '../../src/controller/event-clock.ts'
+import type { Noticing } from '../../src/controller/notice.ts'
 import { E } from '../../src/fp.ts'
 import type { ReadError } from '../../src/graph/errors.ts'
 import { sourceOf } from '../../src/graph/source.ts'
@@ -60,6 +61,8 @@ export interface LiveOptions {
   readonly limits?: Partial<Limits>
   readonly plugins?: Readonly<Record<string, Plugin>>
   readonly seed?: number
+  /** Hears what the controller tells, besides the tape. */
+  readonly onNotice?: Noticing
 }
 
 export const UNREACHABLE: ReadError = { _tag: 'Unreachable', socketPath: '/pv/pv-ctrl', errno: 'ENOENT' }
@@ -164,7 +167,10 @@ export const live = (options: LiveOptions = {}): Live => {
     limits,
     log,
     intervalMs: INTERVAL_MS,
-    onNotice: tape.onNotice,
+    onNotice: notice => {
+      tape.onNotice(notice)
+      options.onNotice?.(notice)
+    },
   })
   tape.follow(controller)
   tape.listen(line => {

@@ -260,7 +260,7 @@ const sayWhatIsMissing = ({ torn, unknown }: Recording, file: string, terminal: 
     complain(
       terminal,
       'replay',
-      `${counted(unknown, 'line')} of ${file} were left out: this version does not know their kind`,
+      `left out of ${file}: ${counted(unknown, 'line')} of a kind that this version does not know`,
     )
   }
 }
