@@ -66,7 +66,8 @@ export const actorEvent = (actor: AnyActorRef, rootId: string, now: number): Sta
     name,
     parentId: actor._parent?.sessionId,
     definition: definitionText('logic' in actor ? actor.logic : undefined, name),
-    snapshot: actor.getSnapshot(),
+    // One that is being made has none yet.
+    snapshot: actor.getSnapshot() ?? { status: 'active' },
     ...commonOf(actor.sessionId, rootId, now),
   }
 }
@@ -95,11 +96,9 @@ export const statelyEventOf = (event: InspectionEvent, now: number): StatelyEven
   }
 }
 
-/** A link is known by its key; its actor's own name is only a number. */
-const nameOf = (actor: AnyActorRef): string => {
-  const context: unknown = actor.getSnapshot()?.context
-  return typeof context === 'object' && context !== null && 'key' in context ? String(context.key) : actor.id
-}
+/** A link is known to the actor system by its key; its actor's own name is only a number. */
+const nameOf = (actor: AnyActorRef): string =>
+  'systemId' in actor && typeof actor.systemId === 'string' ? actor.systemId : actor.id
 
 const isActor = (actor: object): actor is AnyActorRef => 'getSnapshot' in actor && 'id' in actor
 
