@@ -50,8 +50,8 @@ export interface Site {
   readonly entry: Entry
   /** The address of the link's socket, for a client in `app`. */
   readonly address: string
-  /** Add a link of this role and interface beside the others; gives its address. */
-  readonly link: (name: string, role: string, filter?: string) => Promise<string>
+  /** Add a link of this role and interface beside the others; gives its address. `as`: what else the graph says of it. */
+  readonly link: (name: string, role: string, filter?: string, as?: Entry) => Promise<string>
   /** Run a program in the consumer to its end; `DBUS_SYSTEM_BUS_ADDRESS` is the link's. */
   readonly run: (...command: readonly string[]) => Promise<Ended>
 }
@@ -69,7 +69,7 @@ export const busEntry = (
 
 const siteIn = async (world: World, options: SiteOptions): Promise<Site> => {
   const [app, svc] = await Promise.all([world.container('app'), world.container('svc', options.svc)])
-  addUsers(svc, [OPERATOR])
+  await addUsers(svc, [OPERATOR])
   const bus = await startBus(svc, options.bus)
   const [service, clients, parties] = await Promise.all([
     startService(svc),
@@ -77,10 +77,10 @@ const siteIn = async (world: World, options: SiteOptions): Promise<Site> => {
     providerWire(svc),
   ])
   const entries: Entry[] = []
-  const link: Site['link'] = async (name, role, filter) => {
+  const link: Site['link'] = async (name, role, filter, as = {}) => {
     const target = name === 'bus' ? BUS_TARGET : `/run/pvx/${name}`
     const wanted = { name, role, target, ...(filter === undefined ? {} : { filter }) }
-    const entry = busEntry(app, svc, wanted)
+    const entry = { ...busEntry(app, svc, wanted), ...as }
     entries.push(entry)
     world.ctrl.serve(entries)
     world.daemon.signal('SIGHUP')
