@@ -44,6 +44,7 @@
  */
 import { and, assign, not, or, raise, setup } from 'xstate'
 import type { E } from '../src/fp.ts'
+import type { Chance } from '../src/model/chance.ts'
 import type { Condition } from '../src/model/condition.ts'
 import type { DesiredLink } from '../src/model/desired.ts'
 import { sameVerdict } from '../src/model/desired.ts'
@@ -61,8 +62,8 @@ import { notProvided } from './not-provided.ts'
 export interface LinkEnvironment {
   /** Milliseconds since the epoch. */
   readonly now: () => number
-  /** In [0, 1). */
-  readonly random: () => number
+  /** Asked for the jitter of each retry, by the link and the attempt. */
+  readonly random: Chance
   /** Absent: the defaults. */
   readonly limits?: Pick<Limits, 'retryMs' | 'retryMaxMs' | 'deviceRetryMs'>
 }
@@ -141,11 +142,13 @@ const sameSpec = (a: DesiredLink, b: DesiredLink): boolean =>
 
 const retryDelayAfter = (
   attempt: number,
+  key: LinkKey,
   error: InjectError,
   { random, limits: { retryMs, retryMaxMs, deviceRetryMs } = DEFAULT_LIMITS }: LinkEnvironment,
 ): number => {
   const mostMs = endsUnannounced(error) ? Math.min(retryMaxMs, deviceRetryMs) : retryMaxMs
-  return Math.round(Math.min(mostMs, retryMs * 2 ** (attempt - 1)) * (1 - JITTER * random()))
+  const jitter = JITTER * random(`${key} attempt ${attempt}`)
+  return Math.round(Math.min(mostMs, retryMs * 2 ** (attempt - 1)) * (1 - jitter))
 }
 
 const bugOf = (desired: DesiredLink, error: unknown): InjectError => ({
@@ -208,7 +211,7 @@ export const linkMachine = (env: LinkEnvironment) =>
       countFailure: assign(({ context }, { error }: { error: InjectError }) => ({
         lastError: error,
         attempt: context.attempt + 1,
-        retryDelayMs: retryDelayAfter(context.attempt + 1, error, env),
+        retryDelayMs: retryDelayAfter(context.attempt + 1, context.key, error, env),
       })),
       markSince: assign({ since: () => env.now() }),
       describe: assign(({ context }, { stage }: { stage: Stage }) => ({

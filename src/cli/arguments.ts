@@ -22,6 +22,8 @@ export type OptionKind =
     }
   | { readonly _tag: 'choice'; readonly values: readonly string[] }
   | { readonly _tag: 'switch' }
+  /** Text of a form of its own: what stands for it in usage, and what may be given, in words. */
+  | { readonly _tag: 'form'; readonly placeholder: string; readonly allowed: string }
 
 /** One option of a verb whose configuration is a `C`. */
 export interface Option<C> {
@@ -29,6 +31,10 @@ export interface Option<C> {
   readonly flag: string
   /** The environment variable that sets it too; `null` where a standing setting would make no sense. */
   readonly variable: string | null
+  /** One letter that does the same. */
+  readonly short?: string
+  /** May be given several times: each is assigned, in order. */
+  readonly many?: true
   readonly kind: OptionKind
   readonly help: string
   /** The value a configuration holds, as one would type it. */
@@ -75,12 +81,14 @@ interface Description {
   readonly flag: string
   readonly help: string
   readonly variable?: null
+  readonly short?: string
 }
 
-const named = ({ flag, help, variable }: Description) => ({
+const named = ({ flag, help, variable, short }: Description) => ({
   flag,
   help,
   variable: variable === null ? null : variableOf(flag),
+  ...(short === undefined ? {} : { short }),
 })
 
 export const socketPathOption = <C>(about: Description, lens: Lens<C, string>): Option<C> => ({
@@ -122,17 +130,24 @@ export const textOption = <C>(about: Description, lens: Lens<C, string>): Option
 
 const NONE = 'none'
 
+const pathOrNoneOption =
+  (what: string) =>
+  <C>(about: Description, lens: Lens<C, string | null>): Option<C> => ({
+    ...named(about),
+    kind: { _tag: 'path' },
+    show: config => lens.get(config) ?? NONE,
+    assign: (text, config) => {
+      if (text === '') return E.left(`is empty; give the path of a ${what}, or ${NONE}`)
+      if (text.includes('\0')) return E.left(`has a NUL byte in it; give the path of a ${what}, or ${NONE}`)
+      return E.right(lens.set(config, text === NONE ? null : resolve(text)))
+    },
+  })
+
 /** A folder that need not be there yet, or the word `none`. */
-export const folderPathOption = <C>(about: Description, lens: Lens<C, string | null>): Option<C> => ({
-  ...named(about),
-  kind: { _tag: 'path' },
-  show: config => lens.get(config) ?? NONE,
-  assign: (text, config) => {
-    if (text === '') return E.left(`is empty; give the path of a folder, or ${NONE}`)
-    if (text.includes('\0')) return E.left(`has a NUL byte in it; give the path of a folder, or ${NONE}`)
-    return E.right(lens.set(config, text === NONE ? null : resolve(text)))
-  },
-})
+export const folderPathOption = pathOrNoneOption('folder')
+
+/** The same for a file. */
+export const fileOrNoneOption = pathOrNoneOption('file')
 
 type IntegerKind = Omit<Extract<OptionKind, { readonly _tag: 'integer' }>, '_tag'>
 
@@ -210,6 +225,8 @@ export const placeholderOf = (kind: OptionKind): string => {
       return 'WORD'
     case 'switch':
       return ''
+    case 'form':
+      return kind.placeholder
   }
 }
 
@@ -225,6 +242,8 @@ export const allowedOf = (kind: OptionKind): string => {
       return kind.values.join(', ')
     case 'switch':
       return 'on, off'
+    case 'form':
+      return kind.allowed
   }
 }
 
@@ -262,9 +281,9 @@ export const decodeArguments = <C>(
   const given = readFlags(table, args)
   problems.push(...given.problems)
   for (const option of table) {
-    const flag = given.values.get(option)
+    const flags = given.values.get(option) ?? []
     const variable = option.variable === null ? undefined : variables[option.variable]
-    if (flag !== undefined) assign(option, `--${option.flag}`, flag)
+    if (flags.length > 0) for (const flag of flags) assign(option, `--${option.flag}`, flag)
     else if (variable !== undefined && variable !== '')
       assign(option, `variable ${option.variable}`, variable)
   }
@@ -276,7 +295,7 @@ export const decodeArguments = <C>(
 }
 
 interface Flags<C> {
-  readonly values: ReadonlyMap<Option<C>, string>
+  readonly values: ReadonlyMap<Option<C>, readonly string[]>
   readonly operands: readonly string[]
   readonly problems: readonly string[]
 }
@@ -285,12 +304,21 @@ const readFlags = <C>(table: readonly Option<C>[], args: readonly string[]): Fla
   const byFlag = new Map(table.map(option => [option.flag, option]))
   const { tokens } = parseArgs({
     args: [...args],
-    options: Object.fromEntries(table.map(({ flag, kind }) => [flag, { type: parseTypeOf(kind) }])),
+    options: Object.fromEntries(
+      table.map(({ flag, kind, short }) => [
+        flag,
+        { type: parseTypeOf(kind), ...(short === undefined ? {} : { short }) },
+      ]),
+    ),
     // Its own errors name neither the nearest flag nor the allowed values.
     strict: false,
     tokens: true,
   })
-  const values = new Map<Option<C>, string>()
+  const values = new Map<Option<C>, readonly string[]>()
+  /** Of an option that is given twice the last counts, but for those that may be. */
+  const keep = (option: Option<C>, value: string): void => {
+    values.set(option, [...(option.many === true ? (values.get(option) ?? []) : []), value])
+  }
   const operands: string[] = []
   const problems: string[] = []
   /** Where the value of an unknown flag may stand; to report it as well would be noise. */
@@ -303,11 +331,11 @@ const readFlags = <C>(table: readonly Option<C>[], args: readonly string[]): Fla
       problems.push(unknownFlag(token.rawName, [...byFlag.keys()]))
       if (!token.inlineValue) perhapsValueAt = token.index + 1
     } else if (option.kind._tag === 'switch') {
-      values.set(option, token.value ?? 'on')
+      keep(option, token.value ?? 'on')
     } else if (token.value === undefined || (!token.inlineValue && token.value.startsWith('--'))) {
       problems.push(`--${option.flag} needs a value: ${usageOf(option)} (${allowedOf(option.kind)})`)
     } else {
-      values.set(option, token.value)
+      keep(option, token.value)
     }
   }
   return { values, operands, problems }

@@ -8,6 +8,7 @@ import { type Level, LOG_LEVELS } from '../model/log-level.ts'
 import {
   choiceOption,
   decodeArguments,
+  fileOrNoneOption,
   filePathOption,
   folderPathOption,
   integerOption,
@@ -40,6 +41,12 @@ export interface DaemonConfig {
   readonly journal: string
   /** The folder that plugins of third parties are loaded from, absolute; `null`: there are none. */
   readonly pluginDir: string | null
+  /** What happens is recorded in this file, absolute; `null`: it is not. */
+  readonly record: string | null
+  /** A recording that has grown so large is followed by a new one. */
+  readonly recordMaxBytes: number
+  /** So many older ones stay. */
+  readonly recordOlder: number
   readonly limits: Limits
 }
 
@@ -52,6 +59,9 @@ export const DEFAULT_CONFIG: DaemonConfig = {
   policy: '/etc/pv-xconnect/policy.json',
   journal: '/run/pv-xconnect/journal',
   pluginDir: null,
+  record: null,
+  recordMaxBytes: 16 * MIB,
+  recordOlder: 3,
   limits: DEFAULT_LIMITS,
 }
 
@@ -333,6 +343,29 @@ export const DAEMON_OPTIONS: readonly Option<DaemonConfig>[] = [
     'plugin-timeout',
     { min: 10, max: HOUR_MS, unit: 'MS' },
     'How long a plugin may take to set up, change or remove a link.',
+  ),
+  fileOrNoneOption(
+    {
+      flag: 'record',
+      help: 'Record there what happens, without any payload, to be replayed (docs/debugging.md).',
+    },
+    { get: config => config.record, set: (config, record) => ({ ...config, record }) },
+  ),
+  integerOption(
+    { flag: 'record-max-bytes', help: 'A recording that has grown so large is followed by a new one.' },
+    { min: 4 * KIB, max: 1024 * MIB, unit: 'BYTES' },
+    {
+      get: config => config.recordMaxBytes,
+      set: (config, recordMaxBytes) => ({ ...config, recordMaxBytes }),
+    },
+  ),
+  integerOption(
+    {
+      flag: 'record-older',
+      help: 'So many older recordings stay beside it, as FILE.1, the youngest, FILE.2 and so on.',
+    },
+    { min: 0, max: 1000, unit: 'N' },
+    { get: config => config.recordOlder, set: (config, recordOlder) => ({ ...config, recordOlder }) },
   ),
   ...graphLimitOptions<DaemonConfig>(),
   ...connectionOptions,

@@ -2,6 +2,7 @@
 import type { Measure } from '../contract.ts'
 import { bulk } from './bulk.ts'
 import { connections } from './connections.ts'
+import { dbus } from './dbus.ts'
 import { descriptors } from './descriptors.ts'
 import { exit } from './exit.ts'
 import { identity } from './identity.ts'
@@ -25,6 +26,7 @@ export const MEASURES: readonly Measure[] = [
   many,
   rest,
   restBulk,
+  dbus,
   wayland,
   start,
   links,
