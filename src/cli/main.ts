@@ -62,6 +62,11 @@ export const VERBS: readonly Verb[] = [
     load: () => import('./commands/replay.ts'),
   },
   {
+    name: 'inspect',
+    summary: 'show the links of the daemon on a page, live, with their state machines',
+    load: () => import('./commands/inspect.ts'),
+  },
+  {
     name: 'demo',
     summary: 'connect two real containers and watch it happen',
     load: () => import('./commands/demo.ts'),

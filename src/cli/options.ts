@@ -3,9 +3,11 @@
  * and `docs/operations.md` follow. A new setting is a line here.
  */
 import { E, pipe } from '../fp.ts'
+import type { ListenAddress } from '../inspector/listen-address.ts'
 import { DEFAULT_LIMITS, type Limits } from '../model/limits.ts'
 import { type Level, LOG_LEVELS } from '../model/log-level.ts'
 import {
+  addressOption,
   choiceOption,
   decodeArguments,
   fileOrNoneOption,
@@ -41,6 +43,8 @@ export interface DaemonConfig {
   readonly journal: string
   /** The folder that plugins of third parties are loaded from, absolute; `null`: there are none. */
   readonly pluginDir: string | null
+  /** Where the inspector's page is served; `null`: nowhere. */
+  readonly inspect: ListenAddress | null
   /** What happens is recorded in this file, absolute; `null`: it is not. */
   readonly record: string | null
   /** A recording that has grown so large is followed by a new one. */
@@ -59,6 +63,7 @@ export const DEFAULT_CONFIG: DaemonConfig = {
   policy: '/etc/pv-xconnect/policy.json',
   journal: '/run/pv-xconnect/journal',
   pluginDir: null,
+  inspect: null,
   record: null,
   recordMaxBytes: 16 * MIB,
   recordOlder: 3,
@@ -331,6 +336,13 @@ export const DAEMON_OPTIONS: readonly Option<DaemonConfig>[] = [
   folderPathOption(
     { flag: 'plugin-dir', help: 'Where plugins of third parties are (docs/plugins.md).' },
     { get: config => config.pluginDir, set: (config, pluginDir) => ({ ...config, pluginDir }) },
+  ),
+  addressOption(
+    {
+      flag: 'inspect',
+      help: 'Serve a page that shows the links live (docs/debugging.md), to this machine alone; its URL is in the log. Without an address: 127.0.0.1 and any free port.',
+    },
+    { get: config => config.inspect, set: (config, inspect) => ({ ...config, inspect }) },
   ),
   limitOption(
     'pluginLoadMs',
