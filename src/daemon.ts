@@ -16,6 +16,7 @@ import { createEventHub } from './events/hub.ts'
 import { E } from './fp.ts'
 import { graphReader } from './graph/client.ts'
 import { sourceOf } from './graph/source.ts'
+import { createTap } from './inspector/tap.ts'
 import { endProcess } from './kernel/closing.ts'
 import { descriptorLimit } from './kernel/fd.ts'
 import { canResolveSafely } from './kernel/files.ts'
@@ -119,6 +120,7 @@ export const runDaemon = async (config: DaemonConfig): Promise<number> => {
       log.error({ error: problem, reason: finding.message }, 'the policy cannot be taken')
   }
   notePolicy(problem)
+  const tap = config.inspect === null ? undefined : createTap()
   const clock = createEventClock(reactor.clock, error =>
     log.error({ err: error }, 'internal error: a timer of the control plane gave up'),
   )
@@ -142,6 +144,7 @@ export const runDaemon = async (config: DaemonConfig): Promise<number> => {
     limits,
     log,
     intervalMs: config.intervalMs,
+    ...(tap === undefined ? {} : { inspect: tap.inspect }),
     onNotice: notice => {
       tape.onNotice(notice)
       events.onNotice(notice)
@@ -209,5 +212,23 @@ export const runDaemon = async (config: DaemonConfig): Promise<number> => {
   controller.start()
   // The first graph is being asked for by now: what follows takes nothing from it.
   void control.open()
+  const { inspect } = config
+  if (inspect !== null && tap !== undefined) {
+    void import('./inspector/inspect-daemon.ts').then(({ inspectDaemon }) =>
+      inspectDaemon({
+        address: inspect,
+        controller,
+        tap,
+        events,
+        history: control.history,
+        conditions: () => [...controller.conditions(), ...policyConditions],
+        clock: nodeClock,
+        log,
+        controlPath,
+        policyPath: config.policy,
+        version: VERSION,
+      }),
+    )
+  }
   return new Promise<number>(() => undefined)
 }

@@ -6,6 +6,8 @@
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { E } from '../fp.ts'
+import { describeInspectorError } from '../inspector/errors.ts'
+import { inUrl, type ListenAddress, parseListenAddress } from '../inspector/listen-address.ts'
 import { nearest } from './nearest.ts'
 
 /** sun_path holds 108 bytes with its final NUL (unix(7)). */
@@ -33,6 +35,8 @@ export interface Option<C> {
   readonly variable: string | null
   /** One letter that does the same. */
   readonly short?: string
+  /** Its value may be left out: only what fits this is one, where it does not follow `=`. */
+  readonly bare?: RegExp
   /** May be given several times: each is assigned, in order. */
   readonly many?: true
   readonly kind: OptionKind
@@ -201,6 +205,37 @@ export const switchOption = <C>(about: Description, lens: Lens<C, boolean>): Opt
   },
 })
 
+const OFF = 'off'
+const LOOKS_LIKE_ADDRESS = /^(\[[0-9a-fA-F:.]*\]|[\w.-]*):\d+$|^\d+$/
+
+/** Where to listen on this machine; `null`: nowhere. Without a value: anywhere that is free. */
+export const addressOption = <C>(about: Description, lens: Lens<C, ListenAddress | null>): Option<C> => ({
+  ...named(about),
+  kind: { _tag: 'form', placeholder: '[HOST:PORT]', allowed: 'off, or an address of this machine alone' },
+  bare: LOOKS_LIKE_ADDRESS,
+  show: config => {
+    const address = lens.get(config)
+    return address === null ? OFF : inUrl(address)
+  },
+  assign: (text, config) => {
+    if (text === OFF) return E.right(lens.set(config, null))
+    const address = parseListenAddress(text === 'on' ? '' : text)
+    return E.isLeft(address)
+      ? E.left(describeInspectorError(address.left))
+      : E.right(lens.set(config, address.right))
+  },
+})
+
+/** `--inspect FILE` has an operand, `--inspect 127.0.0.1:9300` a value: Node's parser would take both for values. */
+const withOptionalValues = <C>(table: readonly Option<C>[], args: readonly string[]): readonly string[] => {
+  const end = args.indexOf('--')
+  return args.map((arg, at) => {
+    const option = table.find(({ flag }) => arg === `--${flag}`)
+    if (option?.bare === undefined || (end >= 0 && at > end)) return arg
+    return option.bare.test(args[at + 1] ?? '') ? arg : `${arg}=`
+  })
+}
+
 const SWITCH_WORDS = new Map([
   ['1', true],
   ['true', true],
@@ -303,7 +338,7 @@ interface Flags<C> {
 const readFlags = <C>(table: readonly Option<C>[], args: readonly string[]): Flags<C> => {
   const byFlag = new Map(table.map(option => [option.flag, option]))
   const { tokens } = parseArgs({
-    args: [...args],
+    args: [...withOptionalValues(table, args)],
     options: Object.fromEntries(
       table.map(({ flag, kind, short }) => [
         flag,

@@ -37,6 +37,11 @@ export const VERBS: readonly Verb[] = [
     load: () => import('./commands/graph.ts'),
   },
   {
+    name: 'policy',
+    summary: "explain what the policy of a provider's D-Bus allows a role",
+    load: () => import('./commands/policy.ts'),
+  },
+  {
     name: 'serve',
     summary: 'stand in for Pantavisor: serve a graph from a file',
     load: () => import('./commands/serve.ts'),
@@ -55,6 +60,11 @@ export const VERBS: readonly Verb[] = [
     name: 'replay',
     summary: 'play a recording again, and see why a link went where it went',
     load: () => import('./commands/replay.ts'),
+  },
+  {
+    name: 'inspect',
+    summary: 'show the links of the daemon on a page, live, with their state machines',
+    load: () => import('./commands/inspect.ts'),
   },
   {
     name: 'demo',

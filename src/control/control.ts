@@ -10,7 +10,7 @@ import type { Level } from '../model/log-level.ts'
 import type { Tape } from '../record/tape.ts'
 import type { LinkLog } from '../toolbox/contract.ts'
 import { describeControlError } from './errors.ts'
-import { createHistory } from './history.ts'
+import { createHistory, type History } from './history.ts'
 import { createRoutes } from './routes.ts'
 import { type ControlServer, openControlServer } from './server.ts'
 
@@ -27,6 +27,8 @@ export interface ControlOptions {
 }
 
 export interface Control {
+  /** What happened to each link lately. */
+  readonly history: History
   /** Begin to answer. Nothing happens if it does already, so that it can be tried again. */
   open(): Promise<void>
   /** Whoever listens to what goes on is told the rest; resolves when they have it, or after a moment. */
@@ -55,6 +57,7 @@ export const createControl = (options: ControlOptions): Control => {
   let server: ControlServer | undefined
 
   return {
+    history,
     async open() {
       if (opening || closed || server !== undefined) return
       opening = true

@@ -3,7 +3,7 @@
  * Time, chance, graphs and toolboxes are handed in, so that a replay drives this very code with recorded ones.
  * Owns the daemon's actor and the timers; the toolbox host stays the caller's, to be closed after `drain`.
  */
-import type { Actor, InspectionEvent } from 'xstate'
+import type { Actor, AnyActorRef, InspectionEvent } from 'xstate'
 import { createActor } from 'xstate'
 import type { DaemonMachine } from '../../machines/daemon.machine.ts'
 import { daemonMachine } from '../../machines/daemon.machine.ts'
@@ -37,7 +37,14 @@ export interface ControllerOptions {
   readonly plugins: PluginCatalogue
   readonly limits: Pick<
     Limits,
-    'drainMs' | 'retryMs' | 'retryMaxMs' | 'resyncMs' | 'deepLookMs' | 'looksApartMs' | 'pluginAnswerMs'
+    | 'drainMs'
+    | 'retryMs'
+    | 'retryMaxMs'
+    | 'deviceRetryMs'
+    | 'resyncMs'
+    | 'deepLookMs'
+    | 'looksApartMs'
+    | 'pluginAnswerMs'
   >
   readonly log: LinkLog
   /** `null`: a pass runs only when asked for, as in a replay. */
@@ -76,6 +83,8 @@ export interface Controller {
   resyncedAt(): number | null
   /** How many passes have begun. */
   passes(): number
+  /** The daemon's own actor, and those of all links: for an inspector that begins in the middle of things. */
+  actors(): readonly AnyActorRef[]
   /** Returns how to stop listening. */
   onTransition(listener: (transition: LinkTransition) => void): () => void
 }
@@ -266,6 +275,10 @@ export const createController = (options: ControllerOptions): Controller => {
     graphReadAt: () => reconciler.readAt(),
     resyncedAt: () => reconciler.resyncedAt(),
     passes: () => passes,
+    actors: () => [
+      daemon,
+      ...Object.values(daemon.getSnapshot().children).flatMap(child => (child === undefined ? [] : [child])),
+    ],
     onTransition: listener => watch.onTransition(listener),
   }
 }

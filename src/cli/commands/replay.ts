@@ -3,9 +3,11 @@
  * it would have done otherwise. Composed here as the daemon is composed elsewhere; touches nothing but the terminal.
  */
 import { readFile, stat } from 'node:fs/promises'
+import { basename } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { BUILT_IN } from '../../built-in.ts'
 import { E } from '../../fp.ts'
+import type { ListenAddress } from '../../inspector/listen-address.ts'
 import { createCatalogue } from '../../plugin/catalogue.ts'
 import { describeRecordingError } from '../../record/errors.ts'
 import type { Recording } from '../../record/format.ts'
@@ -13,7 +15,14 @@ import { parseRecording } from '../../record/parse.ts'
 import type { Fault, Replay, Step } from '../../replay/contract.ts'
 import { FAULT_ERRORS, faultIn } from '../../replay/faults.ts'
 import { openReplay } from '../../replay/replay.ts'
-import { decodeArguments, type Operands, type Option, switchOption, textOption } from '../arguments.ts'
+import {
+  addressOption,
+  decodeArguments,
+  type Operands,
+  type Option,
+  switchOption,
+  textOption,
+} from '../arguments.ts'
 import { type Command, complain, type ExitCode, helpFor, refuseUsage, type Terminal } from '../command.ts'
 import { counted } from '../render.ts'
 import {
@@ -25,6 +34,7 @@ import {
   transitionText,
 } from '../replay-text.ts'
 import { type Moment, momentIn, TIME_FORM } from '../time-option.ts'
+import { VERSION } from '../version.ts'
 
 export interface ReplayConfig {
   readonly json: boolean
@@ -36,9 +46,19 @@ export interface ReplayConfig {
   /** How many times as fast as it was; `null`: as fast as can be. */
   readonly speed: number | null
   readonly faults: readonly Fault[]
+  /** Where the inspector's page is served; `null`: the terminal is enough. */
+  readonly inspect: ListenAddress | null
 }
 
-const DEFAULTS: ReplayConfig = { json: false, link: '', until: null, step: false, speed: null, faults: [] }
+const DEFAULTS: ReplayConfig = {
+  json: false,
+  link: '',
+  until: null,
+  step: false,
+  speed: null,
+  faults: [],
+  inspect: null,
+}
 const OPERANDS: Operands = { min: 1, max: 1, shown: 'FILE|-' }
 
 /** Recordings rotate long before; a larger file is something else. */
@@ -93,6 +113,14 @@ export const REPLAY_OPTIONS: readonly Option<ReplayConfig>[] = [
       return E.isLeft(fault) ? fault : E.right({ ...config, faults: [...config.faults, fault.right] })
     },
   },
+  addressOption(
+    {
+      flag: 'inspect',
+      variable: null,
+      help: 'Show the recording on a page with a timeline instead, until Ctrl-C; served to this machine alone. Without an address: 127.0.0.1 and any free port.',
+    },
+    { get: config => config.inspect, set: (config, inspect) => ({ ...config, inspect }) },
+  ),
 ]
 
 export const command: Command = {
@@ -111,6 +139,7 @@ export const command: Command = {
           'pv-xconnect replay /var/log/pv-xconnect.rec --link app/raw',
           'pv-xconnect replay tuesday.rec --until 2030-01-01T12:00:00Z',
           'pv-xconnect replay graph.json --fault link=app/raw,error=TargetOccupied',
+          'pv-xconnect replay tuesday.rec --inspect',
         ],
       },
       columns,
@@ -170,6 +199,7 @@ const replay = async (
   const plugins = createCatalogue(BUILT_IN)
   await plugins.load(Object.keys(BUILT_IN))
   const played = openReplay(recording, plugins, { faults: config.faults })
+  if (config.inspect !== null) return inspect(played, recording, file, config.inspect, terminal)
   const stop = config.speed === null ? undefined : terminal.stopAsked()
   const shown = await play(played, endOf(recording, config.until), config, terminal, stop)
   sayWhatIsMissing(recording, file, terminal)
@@ -191,6 +221,29 @@ const replay = async (
   complain(terminal, 'replay', `${first.link} went another way than was recorded${place}${others}:`)
   terminal.err(divergenceText(first))
   return 1
+}
+
+/** Imported when it is asked for: whoever reads transitions in a terminal needs no page. */
+const inspect = async (
+  played: Replay,
+  recording: Recording,
+  file: string,
+  address: ListenAddress,
+  terminal: Terminal,
+): Promise<ExitCode> => {
+  const [{ createReplaySubject }, { LINK_DEFINITION, serveInspector }] = await Promise.all([
+    import('../../inspector/replay-subject.ts'),
+    import('../serve-inspector.ts'),
+  ])
+  const name = file === '-' ? 'standard input' : basename(file)
+  const subject = await createReplaySubject({
+    replay: played,
+    name,
+    version: VERSION,
+    definition: LINK_DEFINITION,
+  })
+  sayWhatIsMissing(recording, file, terminal)
+  return serveInspector('replay', subject, address, terminal)
 }
 
 const comparedText = ({ lines }: Recording, { faults, until }: ReplayConfig, differs: boolean): string => {
