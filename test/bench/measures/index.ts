@@ -11,6 +11,8 @@ import { links } from './links.ts'
 import { many } from './many.ts'
 import { memory } from './memory.ts'
 import { pass } from './pass.ts'
+import { recording } from './recording.ts'
+import { replay } from './replay.ts'
 import { rest } from './rest.ts'
 import { restBulk } from './rest-bulk.ts'
 import { roundTrip } from './round-trip.ts'
@@ -34,4 +36,6 @@ export const MEASURES: readonly Measure[] = [
   idle,
   exit,
   memory,
+  recording,
+  replay,
 ]
