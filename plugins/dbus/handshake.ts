@@ -21,14 +21,14 @@ export interface HandshakeOptions {
   readonly gate: () => HandshakeGate
   readonly handle: SessionHandle
   /** May this user connect? Asked before the bus is. */
-  readonly admits: (as: DialledAs) => boolean
+  readonly admits: (as: DialledAs, out: Commands) => boolean
 }
 
 export class Handshake {
   readonly #limits: ProtocolLimits
   readonly #gate: () => HandshakeGate
   readonly #handle: SessionHandle
-  readonly #admits: (as: DialledAs) => boolean
+  readonly #admits: HandshakeOptions['admits']
   readonly #server = new SaslServer()
   readonly #client = new SaslClient()
   #pass: Pass | undefined
@@ -173,7 +173,7 @@ export class Handshake {
 
   dialled(as: DialledAs, out: Commands): void {
     this.as = as
-    if (!this.#admits(as)) {
+    if (!this.#admits(as, out)) {
       this.#refuse('not-admitted', out)
       return
     }
