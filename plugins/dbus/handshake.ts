@@ -28,7 +28,7 @@ export interface HandshakeOptions {
   readonly line: object
   readonly handle: SessionHandle
   /** May this user connect? Asked before the bus is. */
-  readonly admits: (as: DialledAs) => boolean
+  readonly admits: (as: DialledAs, out: Commands) => boolean
 }
 
 export class Handshake {
@@ -36,7 +36,7 @@ export class Handshake {
   readonly #gate: () => HandshakeGate
   readonly #line: object
   readonly #handle: SessionHandle
-  readonly #admits: (as: DialledAs) => boolean
+  readonly #admits: HandshakeOptions['admits']
   readonly #server = new SaslServer()
   readonly #client = new SaslClient()
   #pass: Pass | undefined
@@ -183,7 +183,7 @@ export class Handshake {
 
   dialled(as: DialledAs, out: Commands): void {
     this.as = as
-    if (!this.#admits(as)) {
+    if (!this.#admits(as, out)) {
       this.#refuse('not-admitted', out)
       return
     }

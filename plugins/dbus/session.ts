@@ -65,7 +65,7 @@ class DbusSession implements Session {
       gate: link.gate,
       line: link,
       handle,
-      admits: () => this.#admits(),
+      admits: (as, out) => this.#admits(as, out),
     })
   }
 
@@ -122,9 +122,22 @@ class DbusSession implements Session {
     }
   }
 
-  #admits(): boolean {
-    this.#policy = this.#link.policy?.(this.#handle)
-    return this.#policy?.admits() ?? true
+  #admits(as: DialledAs, out: Commands): boolean {
+    const policy = this.#link.policy?.(this.#handle)
+    this.#policy = policy
+    if (policy === undefined) return true
+    const isAdmitted = policy.admits()
+    const { finding } = policy
+    if (finding?.reason !== 'policy-connect') return isAdmitted
+    if (!isAdmitted) {
+      out.count('denials')
+      out.count(FIGURES.denied['policy-connect'])
+    }
+    out.report({
+      event: isAdmitted ? 'dbus-audit' : 'dbus-deny',
+      facts: { role: this.#link.role, uid: as.uid, reason: finding.reason, rule: finding.rule },
+    })
+    return isAdmitted
   }
 
   #dialled({ failed, as }: { failed?: DialError; as?: DialledAs }, out: Commands): void {
