@@ -129,6 +129,18 @@ export const signalled = (how: Signalled): Buffer => {
   })
 }
 
+/** The beginning of a call of one long text, up to where so many bytes of its body are to follow. */
+export const bulky = (
+  { destination = '', path = '/', interface: of = '', member = '' }: Asking,
+  size: number,
+  serial: number,
+): Buffer =>
+  message({
+    serial,
+    fields: fields({ path, interface: of, member, destination, signature: 'ay' }),
+    bodyLength: size,
+  })
+
 /** A call to the bus itself. */
 export const toBus = (member: string, ...args: readonly Argument[]): Asking => ({
   destination: BUS,
@@ -313,8 +325,9 @@ const wireIn = async (place: Container, usual: string): Promise<Wire> => {
   let count = 0
   const connect = async (path = usual): Promise<BusClient> => {
     count += 1
-    await peer.connect(`bus${count}`, path)
-    return new BusClient(process, `bus${count}`)
+    const id = `bus${count}`
+    await peer.connect(id, path)
+    return new BusClient(process, id)
   }
   const begun: Wire['begun'] = async (path, handshake) => (await connect(path)).begin(handshake)
   return {
