@@ -269,6 +269,24 @@ describe('the page', { timeout: 120_000 }, () => {
     })
   })
 
+  test('shows what hostile names say, and does nothing of it', async t => {
+    if (!canBrowse(t)) return
+    const daemon = simulatedDaemon()
+    const name = '<img src=x onerror="document.title=1"><script>document.title=2</script>'
+    const hostile = aLink(name)
+      .named(`"'><svg onload=document.title=3>`)
+      .at(`/run/javascript:alert(1)`)
+      .build()
+    await daemon.shows([hostile])
+    const { page } = await visit(t, await open(daemon.subject))
+    await page.click('.link-option')
+    await lit(page, 'mediating.steady')
+    assert.ok((await page.locator('.card-name').allTextContents()).includes(name))
+    assert.match((await page.locator('.chosen-head').textContent()) ?? '', /<img src=x onerror/)
+    assert.equal(await page.locator('img, body script, iframe, a').count(), 0)
+    assert.equal(await page.title(), 'pv-xconnect inspector')
+  })
+
   test('asks nobody but the inspector', async t => {
     if (!canBrowse(t)) return
     const daemon = simulatedDaemon()

@@ -34,6 +34,10 @@ const drawing = computed(() => {
 })
 const bounds = computed(() => drawing.value.bounds)
 
+/** It needs little room: what else is shown may have the rest. */
+export const isSmall = computed(() => bounds.value.height < SMALL_PX)
+const SMALL_PX = 240
+
 /** Below this, words could not be read: they are left out. */
 const READABLE = 0.42
 const coarse = computed(() => panZoom.view.value.scale < READABLE)
