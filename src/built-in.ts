@@ -4,4 +4,7 @@
 export const BUILT_IN = {
   unix: () => import('../plugins/unix/index.ts'),
   rest: () => import('../plugins/rest/index.ts'),
+  dbus: () => import('../plugins/dbus/index.ts'),
+  wayland: () => import('../plugins/wayland/index.ts'),
+  drm: () => import('../plugins/drm/index.ts'),
 }

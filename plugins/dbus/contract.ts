@@ -78,7 +78,7 @@ export type Answer =
 export interface OwnCall {
   /** From 0xFFFF0001 on; the client may use none from 0xFFFF0000 on. */
   readonly serial: number
-  readonly member: 'AddMatch' | 'GetNameOwner' | 'ListNames' | 'RemoveMatch'
+  readonly member: 'AddMatch' | 'GetNameOwner' | 'Hello' | 'ListNames' | 'RemoveMatch'
   /** Its one string; absent: it has none. */
   readonly argument?: string
 }
@@ -101,6 +101,8 @@ export const MOST_BODY_BYTES = 1024 * 1024
 export interface TrackingJudge extends Judge {
   /** The bus has given the client its unique name: what to send before anything else of the client's. */
   begin(uniqueName: string): readonly OwnCall[]
+  /** A message of the client's that it let pass does not go to the bus after all: another judge has denied it. */
+  recall(head: MessageHead): void
   /** What it wants to send now, beside what passes; asked after each message from the bus. */
   nextCalls(): readonly OwnCall[]
   /** It knows enough: the Hello reply may be passed on, and the client may be read. Until then nothing reaches the client. */

@@ -1,5 +1,5 @@
 /** Options that set one of the daemon's limits, whatever else a verb's configuration holds; and the units that their ranges are in. */
-import type { Limits } from '../model/limits.ts'
+import type { Limits, NumericLimit } from '../model/limits.ts'
 import { integerOption, type Option, type OptionKind } from './arguments.ts'
 
 export const MINUTE_MS = 60_000
@@ -10,7 +10,7 @@ export const MIB = 1024 * KIB
 export const MILLION = 1_000_000
 
 export const limitOption = <C extends { readonly limits: Limits }>(
-  key: keyof Limits,
+  key: NumericLimit,
   flag: string,
   range: Omit<Extract<OptionKind, { readonly _tag: 'integer' }>, '_tag'>,
   help: string,

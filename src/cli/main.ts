@@ -37,6 +37,11 @@ export const VERBS: readonly Verb[] = [
     load: () => import('./commands/graph.ts'),
   },
   {
+    name: 'policy',
+    summary: "explain what the policy of a provider's D-Bus allows a role",
+    load: () => import('./commands/policy.ts'),
+  },
+  {
     name: 'serve',
     summary: 'stand in for Pantavisor: serve a graph from a file',
     load: () => import('./commands/serve.ts'),

@@ -21,8 +21,11 @@ import {
   type UsageError,
   type Variables,
 } from './arguments.ts'
+import { dbusOptions } from './dbus-options.ts'
+import { dbusPolicyOptions } from './dbus-policy-options.ts'
 import { DAY_MS, HOUR_MS, KIB, limitOption, MIB, MILLION, MINUTE_MS } from './limit-option.ts'
 import { restOptions } from './rest-options.ts'
+import { waylandOptions } from './wayland-options.ts'
 
 export interface DaemonConfig {
   /** Pantavisor's socket, absolute. */
@@ -194,13 +197,25 @@ const queueOptions: readonly Option<DaemonConfig>[] = [
     'queuePackets',
     'queue-packets',
     { min: 1, max: 65_536, unit: 'N' },
-    'Packets of a seqpacket link that may wait likewise.',
+    'Packets of a seqpacket link, or messages of one with credentials, that may wait likewise.',
   ),
   limitOption(
     'packetBytes',
     'max-packet-bytes',
     { min: 4 * KIB, max: 256 * MIB, unit: 'BYTES' },
-    'Longest packet of a seqpacket link; a longer one ends its connection.',
+    'Longest packet of a seqpacket link, which ends its connection if it is longer, and longest datagram.',
+  ),
+  limitOption(
+    'datagramClients',
+    'max-datagram-clients',
+    { min: 1, max: 65_536, unit: 'N' },
+    'Most clients of a datagram link that have a socket to its provider; the one quiet longest makes room.',
+  ),
+  limitOption(
+    'datagramIdleMs',
+    'datagram-idle',
+    { min: 100, max: DAY_MS, unit: 'MS' },
+    'Such a socket is closed when its client was quiet for so long.',
   ),
   limitOption(
     'heldDescriptorsPerLink',
@@ -236,6 +251,18 @@ const workOptions: readonly Option<DaemonConfig>[] = [
     'The longest time between two of these tries.',
   ),
   limitOption(
+    'deviceRetryMs',
+    'device-retry',
+    { min: 10, max: HOUR_MS, unit: 'MS' },
+    'The longest time between two tries of a link whose device is not there.',
+  ),
+  limitOption(
+    'deviceGroups',
+    'max-device-groups',
+    { min: 1, max: MILLION, unit: 'N' },
+    'Most cgroups of one container that are told to allow a device.',
+  ),
+  limitOption(
     'resyncMs',
     'resync',
     { min: 1000, max: DAY_MS, unit: 'MS' },
@@ -245,7 +272,7 @@ const workOptions: readonly Option<DaemonConfig>[] = [
     'deepLookMs',
     'deep-look',
     { min: 50, max: DAY_MS, unit: 'MS' },
-    'How often planted sockets are looked up by their whole path.',
+    "How often planted sockets and nodes, and the providers' nodes, are looked up by their whole path.",
   ),
   limitOption(
     'looksApartMs',
@@ -356,6 +383,9 @@ export const DAEMON_OPTIONS: readonly Option<DaemonConfig>[] = [
   ...connectionOptions,
   ...queueOptions,
   ...restOptions<DaemonConfig>(),
+  ...dbusOptions<DaemonConfig>(),
+  ...dbusPolicyOptions<DaemonConfig>(),
+  ...waylandOptions<DaemonConfig>(),
   ...workOptions,
   ...logOptions,
 ]

@@ -37,7 +37,14 @@ export interface ControllerOptions {
   readonly plugins: PluginCatalogue
   readonly limits: Pick<
     Limits,
-    'drainMs' | 'retryMs' | 'retryMaxMs' | 'resyncMs' | 'deepLookMs' | 'looksApartMs' | 'pluginAnswerMs'
+    | 'drainMs'
+    | 'retryMs'
+    | 'retryMaxMs'
+    | 'deviceRetryMs'
+    | 'resyncMs'
+    | 'deepLookMs'
+    | 'looksApartMs'
+    | 'pluginAnswerMs'
   >
   readonly log: LinkLog
   /** `null`: a pass runs only when asked for, as in a replay. */

@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import type { ExitCode, Terminal } from '../cli/command.ts'
 import { DemoContainer } from './containers.ts'
 import { DaemonProcess, type LinkMoved } from './daemon-process.ts'
-import { ECHO, GREETER, PROVIDER_FOLDER } from './peers.ts'
+import { DISPLAY, ECHO, GREETER, hasCompositor, PROVIDER_FOLDER } from './peers.ts'
 
 interface Stage {
   readonly folder: string
@@ -19,11 +19,14 @@ interface Stage {
   readonly provider: DemoContainer
   readonly server: Server
   /** What Pantavisor assigns: each service, and the role in it. */
-  roles: { readonly echo?: string; readonly greeter?: string }
+  roles: { readonly echo?: string; readonly greeter?: string; readonly display?: string }
 }
 
 const ECHO_LINK = `app/echo@${ECHO.consumer}`
 const GREETER_LINK = `app/greeter@${GREETER.consumer}`
+const DISPLAY_LINK = `app/display@${DISPLAY.consumer}`
+/** With it one can see what others show. */
+const SCREENSHOOTER = 'weston_screenshooter'
 
 const graphOf = ({ consumer, provider, roles }: Stage): string => {
   const ends = {
@@ -41,6 +44,14 @@ const graphOf = ({ consumer, provider, roles }: Stage): string => {
       role: roles.greeter,
       socket: GREETER.provider,
       target: GREETER.consumer,
+    },
+    {
+      ...ends,
+      type: 'wayland',
+      name: 'display',
+      role: roles.display,
+      socket: DISPLAY.provider,
+      target: DISPLAY.consumer,
     },
   ]
   return JSON.stringify(links.filter(({ role }) => role !== undefined))
@@ -166,6 +177,38 @@ const playRest = async (stage: Stage, screen: Screen, daemon: DaemonProcess): Pr
   )
 }
 
+/** Let a client look at what the compositor has, and try to bind what only an admin may. */
+const lookAndShow = async ({ consumer }: Stage, screen: Screen): Promise<readonly string[]> => {
+  consumer.tell({ order: 'look', wanted: SCREENSHOOTER })
+  const { code, lines } = await consumer.next('asked')
+  const globals = lines.filter(line => /^\d+ \w+ \d+$/.test(line))
+  screen.line('consumer', `sees ${globals.map(line => line.split(' ')[1]).join(', ')}`)
+  for (const line of lines.slice(globals.length)) screen.line('consumer', line)
+  if (code !== 0 || globals.length === 0) throw new Error(`the client ended with ${code}`)
+  return lines
+}
+
+const playWayland = async (stage: Stage, screen: Screen, daemon: DaemonProcess): Promise<void> => {
+  const { consumer } = stage
+  const become = async (role: string): Promise<void> => {
+    const mediating = daemon.reaches(DISPLAY_LINK, 'mediating.steady')
+    stage.roles = { ...stage.roles, display: role }
+    await mediating
+  }
+  screen.step(
+    `Pantavisor adds a link of type wayland: ${consumer.name} may show windows, and would like to take screenshots.`,
+  )
+  await become('any')
+  const withheld = await lookAndShow(stage, screen)
+  if (!withheld.some(line => line.startsWith(`refused: invalid global ${SCREENSHOOTER} `)))
+    throw new Error('the bind should have been refused')
+
+  screen.step(`Pantavisor makes ${consumer.name} an admin of the display: it sees and binds everything.`)
+  await become('admin')
+  const all = await lookAndShow(stage, screen)
+  if (!all.includes(`${SCREENSHOOTER} is bound`)) throw new Error('the bind should have gone through')
+}
+
 const play = async (stage: Stage, screen: Screen, begin: () => DaemonProcess): Promise<void> => {
   const { consumer, provider } = stage
   screen.step('Two containers, with a root, mounts, processes and a host name of their own.')
@@ -208,9 +251,12 @@ const play = async (stage: Stage, screen: Screen, begin: () => DaemonProcess): P
   await sendAndShow(stage, screen, 'a new life')
 
   await playRest(stage, screen, daemon)
+  if (hasCompositor()) await playWayland(stage, screen, daemon)
+  else screen.line('', 'no Weston is installed here: links of type wayland are not shown')
 
   screen.step('Pantavisor withdraws the links: the sockets go.')
-  const released = Promise.all([ECHO_LINK, GREETER_LINK].map(link => daemon.reaches(link, 'released')))
+  const links = [ECHO_LINK, GREETER_LINK, ...(hasCompositor() ? [DISPLAY_LINK] : [])]
+  const released = Promise.all(links.map(link => daemon.reaches(link, 'released')))
   stage.roles = {}
   await released
   consumer.tell({ order: 'echo', text: 'is anybody there?' })
@@ -225,12 +271,14 @@ const play = async (stage: Stage, screen: Screen, begin: () => DaemonProcess): P
 /** What to type to look around. */
 const invitation = (stage: Stage): string => {
   const file = join(stage.folder, 'graph.json')
+  const client = `env XDG_RUNTIME_DIR=/tmp WAYLAND_DISPLAY=${DISPLAY.consumer} wayland-info`
+  const display = hasCompositor() ? `  nsenter -t ${stage.consumer.pid} -m -p -u -i ${client}\n` : ''
   return `
 It runs on, until Ctrl-C. To play with it:
 
   nsenter -t ${stage.consumer.pid} -m -p -u -i ls -l ${ECHO.consumer}   the consumer's view
   nsenter -t ${stage.consumer.pid} -m -p -u -i curl -i --unix-socket ${GREETER.consumer} -H 'X-PV-Role: root' http://svc/info
-  curl --unix-socket ${stage.pvCtrl} http://pv/xconnect-graph   the graph (a copy: ${file})
+${display}  curl --unix-socket ${stage.pvCtrl} http://pv/xconnect-graph   the graph (a copy: ${file})
   pv-xconnect links --watch --control ${stage.control}
   pv-xconnect describe ${stage.consumer.name}/greeter --control ${stage.control}
   pv-xconnect graph --pv-ctrl ${stage.pvCtrl}
@@ -239,7 +287,7 @@ It runs on, until Ctrl-C. To play with it:
 }
 
 const keepRunning = async (stage: Stage, terminal: Terminal, stopped: Promise<unknown>): Promise<void> => {
-  stage.roles = { echo: 'any', greeter: 'admin' }
+  stage.roles = { echo: 'any', greeter: 'admin', ...(hasCompositor() ? { display: 'any' } : {}) }
   const file = join(stage.folder, 'graph.json')
   writeFileSync(`${file}.new`, graphOf(stage))
   renameSync(`${file}.new`, file)

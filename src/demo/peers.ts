@@ -1,10 +1,10 @@
 /**
  * The two programs of the demo: a provider that answers what it is sent, and a consumer that sends what it is told to.
- * Beside them they run the example programs of `rest` links (fixtures/examples/rest), as they are.
+ * Beside them they run the example programs of other types of links (fixtures/examples), as they are, and Weston where there is one.
  * They talk with each other through nothing but the links, and with the demo through lines of JSON.
  */
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
-import { mkdirSync, readdirSync, readSync, statSync, writeSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readSync, statSync, writeSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -44,6 +44,16 @@ export const GREETER: Place = {
   provider: `${PROVIDER_FOLDER}/greeter.sock`,
   consumer: `${CONSUMER_FOLDER}/greeter.sock`,
 }
+/** Where there is a compositor to play with. */
+export const DISPLAY: Place = {
+  provider: `${PROVIDER_FOLDER}/wayland-0`,
+  consumer: `${CONSUMER_FOLDER}/wayland-0`,
+}
+
+const WESTON = '/usr/bin/weston'
+
+/** The containers see the same programs as the host does. */
+export const hasCompositor = (): boolean => existsSync(WESTON)
 
 const MESSAGE_BYTES = 64 * 1024
 
@@ -55,7 +65,7 @@ export type PeerEvent =
   | { readonly event: 'answer'; readonly text: string; readonly inode: string }
   /** The greeter saw a request. */
   | { readonly event: 'saw'; readonly request: string }
-  /** The greeter's client has ended. */
+  /** An example's client has ended. */
   | { readonly event: 'asked'; readonly code: number | null; readonly lines: readonly string[] }
   | { readonly event: 'failed'; readonly why: string }
 
@@ -63,6 +73,8 @@ export type PeerEvent =
 export type Order =
   | { readonly order: 'echo'; readonly text: string }
   | { readonly order: 'ask'; readonly words: readonly string[] }
+  /** See which globals there are, and try to bind one. */
+  | { readonly order: 'look'; readonly wanted: string }
 
 const say = (event: PeerEvent): void => {
   writeSync(1, `${JSON.stringify(event)}\n`)
@@ -138,14 +150,24 @@ const runExample = (
 }
 
 const startGreeter = (): ChildProcessByStdio<Writable, Readable, null> =>
-  runExample('provider.mjs', [GREETER.provider], request => say({ event: 'saw', request })).once(
+  runExample('rest/provider.mjs', [GREETER.provider], request => say({ event: 'saw', request })).once(
     'close',
     code => say({ event: 'failed', why: `the greeter ended with ${code}` }),
   )
 
+/** Without a display, and with all that it has: by itself it lets nobody take screenshots. What it says is of no interest here, and neither is its end: who plays with it would notice. */
+const startCompositor = (): void => {
+  const child = spawn(
+    WESTON,
+    ['--backend=headless-backend.so', '--socket=wayland-0', '--no-config', '--idle-time=0', '--debug'],
+    { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, XDG_RUNTIME_DIR: PROVIDER_FOLDER } },
+  )
+  for (const stream of [child.stdout, child.stderr]) stream.resume()
+}
+
 /** Listen in this container and answer every message until standard input ends. */
 export const runProvider = async (): Promise<number> => {
-  mkdirSync(PROVIDER_FOLDER, { recursive: true })
+  mkdirSync(PROVIDER_FOLDER, { recursive: true, mode: 0o700 })
   process.chdir(PROVIDER_FOLDER)
   const reactor = startReactor()
   const listener = must(openSocket('stream', ECHO.provider))
@@ -159,6 +181,7 @@ export const runProvider = async (): Promise<number> => {
     failed: () => process.exit(1),
   })
   const greeter = startGreeter()
+  if (hasCompositor()) startCompositor()
   const code = await untilInputEnds(reactor, () => undefined)
   greeter.removeAllListeners('close').kill()
   return code
@@ -202,11 +225,10 @@ const exchange = (reactor: Reactor, text: string): void => {
   })
 }
 
-const ask = (words: readonly string[]): void => {
+/** Run an example's client to its end, and report all that it said. */
+const runClient = (file: string, args: readonly string[]): void => {
   const lines: string[] = []
-  runExample('consumer.mjs', [GREETER.consumer, ...words], line => lines.push(line)).once('close', code =>
-    say({ event: 'asked', code, lines }),
-  )
+  runExample(file, args, line => lines.push(line)).once('close', code => say({ event: 'asked', code, lines }))
 }
 
 /** Carry out each order of standard input, and report what came of it: a text goes to the echo with a memfd. */
@@ -214,8 +236,16 @@ export const runConsumer = (): Promise<number> => {
   const reactor = startReactor()
   return untilInputEnds(reactor, line => {
     const order = JSON.parse(line) as Order
-    if (order.order === 'echo') exchange(reactor, order.text)
-    else ask(order.words)
+    switch (order.order) {
+      case 'echo':
+        exchange(reactor, order.text)
+        return
+      case 'ask':
+        runClient('rest/consumer.mjs', [GREETER.consumer, ...order.words])
+        return
+      case 'look':
+        runClient('wayland/globals.mjs', [DISPLAY.consumer, order.wanted])
+    }
   })
 }
 

@@ -17,6 +17,7 @@ export const SO_SNDBUFFORCE = 32
 /** Since Linux 6.16. */
 export const SO_PASSRIGHTS = 83
 export const SCM_RIGHTS = 1
+export const SCM_CREDENTIALS = 2
 /** The kernel takes no more in one message (`SCM_MAX_FD`, unix(7)). */
 export const SCM_MAX_FD = 253
 export const SHUT_RD = 0
@@ -49,6 +50,8 @@ export const EPOLLRDHUP = 0x2000
 
 export const O_RDONLY = 0
 export const O_WRONLY = 1
+export const O_CREAT = 0o100
+export const O_EXCL = 0o200
 export const O_NOCTTY = 0o400
 export const O_NONBLOCK = 0o4000
 export const O_CLOEXEC = 0o2000000
@@ -101,6 +104,16 @@ export const MS_BIND = 4096
 export const MS_REC = 16384
 export const MS_PRIVATE = 1 << 18
 export const MNT_DETACH = 2
+/** A copy of the mount, attached nowhere; it goes with its descriptor (open_tree(2)). */
+export const OPEN_TREE_CLONE = 1
+export const MOVE_MOUNT_F_EMPTY_PATH = 0x04
+export const MOVE_MOUNT_T_EMPTY_PATH = 0x40
+
+/** bpf(2) */
+export const BPF_PROG_QUERY = 16
+export const BPF_CGROUP_DEVICE = 6
+/** Those of the groups above count too. */
+export const BPF_F_QUERY_EFFECTIVE = 1
 
 export const SPLICE_F_MOVE = 1
 export const SPLICE_F_NONBLOCK = 2
@@ -115,17 +128,60 @@ export const POLLIN = 1
 export const RLIMIT_NOFILE = 7
 
 interface SyscallNumbers {
+  readonly bpf: number
   readonly memfd_create: number
+  readonly mknodat: number
   readonly pivot_root: number
   readonly renameat2: number
   readonly statx: number
+  /** These of ids of 32 bits: on 32-bit arm, those that end in `32`. */
+  readonly setresuid: number
+  readonly setresgid: number
+  readonly getgroups: number
+  readonly setgroups: number
+}
+
+/** As all architectures have them that came late (`asm-generic/unistd.h`). */
+const GENERIC = {
+  bpf: 280,
+  memfd_create: 279,
+  mknodat: 33,
+  pivot_root: 41,
+  renameat2: 276,
+  statx: 291,
+  setresuid: 147,
+  setresgid: 149,
+  getgroups: 158,
+  setgroups: 159,
 }
 
 const BY_ARCHITECTURE: Readonly<Record<string, SyscallNumbers>> = {
-  x64: { memfd_create: 319, pivot_root: 155, renameat2: 316, statx: 332 },
-  arm64: { memfd_create: 279, pivot_root: 41, renameat2: 276, statx: 291 },
-  riscv64: { memfd_create: 279, pivot_root: 41, renameat2: 276, statx: 291 },
-  arm: { memfd_create: 385, pivot_root: 218, renameat2: 382, statx: 397 },
+  x64: {
+    bpf: 321,
+    memfd_create: 319,
+    mknodat: 259,
+    pivot_root: 155,
+    renameat2: 316,
+    statx: 332,
+    setresuid: 117,
+    setresgid: 119,
+    getgroups: 115,
+    setgroups: 116,
+  },
+  arm64: GENERIC,
+  riscv64: GENERIC,
+  arm: {
+    bpf: 386,
+    memfd_create: 385,
+    mknodat: 324,
+    pivot_root: 218,
+    renameat2: 382,
+    statx: 397,
+    setresuid: 208,
+    setresgid: 210,
+    getgroups: 205,
+    setgroups: 206,
+  },
 }
 
 const numbers = (): SyscallNumbers => {
@@ -135,7 +191,13 @@ const numbers = (): SyscallNumbers => {
 }
 
 /** System calls that libc does not wrap everywhere (syscalls(2)); the newer ones have one number on all architectures. */
-export const SYS = { ...numbers(), pidfd_open: 434, openat2: 437 } as const
+export const SYS = {
+  ...numbers(),
+  open_tree: 428,
+  move_mount: 429,
+  pidfd_open: 434,
+  openat2: 437,
+} as const
 
 /** flock(2) */
 export const LOCK_EX = 2

@@ -80,6 +80,8 @@ export const c = {
 
   unshare: declare<(flags: N) => N>('int unshare(int)'),
   setns: declare<(fd: N, type: N) => N>('int setns(int, int)'),
+  geteuid: declare<() => N>('uint32_t geteuid()'),
+  getegid: declare<() => N>('uint32_t getegid()'),
   setfsuid: declare<(uid: N) => N>('int setfsuid(uint32_t)'),
   setfsgid: declare<(gid: N) => N>('int setfsgid(uint32_t)'),
   prctl: declare<(option: N, value: N, third: N, fourth: N, fifth: N) => N>(
@@ -105,6 +107,26 @@ export const c = {
   memfdCreate: declare<(number: N, name: string, flags: N) => N>(
     'long syscall(long, const char *, uint32_t)',
   ),
+  mknodat: declare<(number: N, dir: N, path: string, mode: N, device: N) => N>(
+    'long syscall(long, int, const char *, uint32_t, uint32_t)',
+  ),
+  openTree: declare<(number: N, dir: N, path: string, flags: N) => N>(
+    'long syscall(long, int, const char *, uint32_t)',
+  ),
+  moveMount: declare<(number: N, fromDir: N, from: string, toDir: N, to: string, flags: N) => N>(
+    'long syscall(long, int, const char *, int, const char *, uint32_t)',
+  ),
+  bpf: declare<(number: N, command: N, attributes: Address, size: N) => N>(
+    'long syscall(long, int, uintptr_t, uint32_t)',
+  ),
+  setresuid: declare<(number: N, real: N, effective: N, saved: N) => N>(
+    'long syscall(long, uint32_t, uint32_t, uint32_t)',
+  ),
+  setresgid: declare<(number: N, real: N, effective: N, saved: N) => N>(
+    'long syscall(long, uint32_t, uint32_t, uint32_t)',
+  ),
+  getgroups: declare<(number: N, count: N, groups: Address) => N>('long syscall(long, int, uintptr_t)'),
+  setgroups: declare<(number: N, count: N, groups: Address) => N>('long syscall(long, size_t, uintptr_t)'),
   pivotRoot: declare<(number: N, newRoot: string, putOld: string) => N>(
     'long syscall(long, const char *, const char *)',
   ),

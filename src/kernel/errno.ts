@@ -24,6 +24,7 @@ export const lastError = (call: string, subject: string): SyscallError =>
 
 const number = (name: string, linux: number): number => koffi.os.errno[name] ?? linux
 
+const ESRCH = number('ESRCH', 3)
 const EINTR = number('EINTR', 4)
 const EAGAIN = number('EAGAIN', 11)
 const ENOMEM = number('ENOMEM', 12)
@@ -33,6 +34,9 @@ const EMFILE = number('EMFILE', 24)
 const EPIPE = number('EPIPE', 32)
 const EMSGSIZE = number('EMSGSIZE', 90)
 const ECONNRESET = number('ECONNRESET', 104)
+const ENOTCONN = number('ENOTCONN', 107)
+const ECONNREFUSED = number('ECONNREFUSED', 111)
+const ENOENT = number('ENOENT', 2)
 const ENOBUFS = number('ENOBUFS', 105)
 const ETOOMANYREFS = number('ETOOMANYREFS', 109)
 
@@ -50,6 +54,10 @@ export const Io = {
   fault: -5,
   /** The kernel holds too much for us already; trying again later helps, readiness does not tell when. */
   busy: -6,
+  /** No such process: of a message, that its writer is gone. */
+  noProcess: -8,
+  /** Nobody is behind the socket that a datagram goes to, or it is no socket's any more. */
+  unreachable: -9,
   /** Anything else; `errnoName()` of the moment has been kept in `lastFailure()`. */
   failed: -7,
 } as const
@@ -76,6 +84,12 @@ export const ioFailure = (): number => {
       return Io.tooLarge
     case EFAULT:
       return Io.fault
+    case ESRCH:
+      return Io.noProcess
+    case ECONNREFUSED:
+    case ENOTCONN:
+    case ENOENT:
+      return Io.unreachable
     case ETOOMANYREFS:
     case ENOBUFS:
     case ENOMEM:

@@ -3,7 +3,7 @@
  *
  * One thread, so one set of buffers: `INPUT` holds what the last read brought, and is overwritten by the next one.
  * Everything the kernel is given an address of lives in native blocks of this module.
- * Descriptors that arrive are raw numbers in `received`; whoever called the read owns them from then on.
+ * Descriptors that arrive are raw numbers in `received` (`control.ts`); whoever called the read owns them from then on.
  */
 
 import {
@@ -14,16 +14,25 @@ import {
   MSG_NOSIGNAL,
   MSG_PEEK,
   MSG_TRUNC,
-  SCM_MAX_FD,
-  SCM_RIGHTS,
   SIOCOUTQ,
-  SOL_SOCKET,
 } from './constants.ts'
+import {
+  CONTROL_BYTES,
+  CREDENTIALS_BYTES,
+  incomingControl,
+  outgoingControl,
+  putControl,
+  received,
+  takeControl,
+  type Writer,
+} from './control.ts'
 import { c, NULL } from './declarations.ts'
 import { ioFailure } from './errno.ts'
 import { type BorrowedFd, closeRaw, noteReceived } from './fd.ts'
 import { type Address, getWord, NativeBlock, type NativePart, setWord } from './memory.ts'
-import { alignControl, CMSGHDR, IOVEC, MSGHDR } from './structs.ts'
+import { IOVEC, MSGHDR, SOCKADDR_UN } from './structs.ts'
+
+export { received, receivedWriter, type Writer } from './control.ts'
 
 /** Room of the shared input buffer. */
 export const INPUT_BYTES = 256 * 1024
@@ -37,10 +46,6 @@ const ASIDE_BYTES = 256 * 1024
 /** Longest write that may be put aside. */
 export const MOST_ASIDE_BYTES = 4096
 
-const CMSG_DATA = alignControl(CMSGHDR.size)
-/** Descriptors, and the credentials that SO_PASSCRED adds. */
-const CONTROL_BYTES = 2048
-
 const WASTE_BYTES = 64 * 1024
 
 /** One block, so that bytes are moved inside of it by one cheap call: what was read, what is written, what is put aside. */
@@ -51,8 +56,6 @@ const aside = shared.part(INPUT_BYTES + OUTPUT_BYTES, ASIDE_BYTES)
 /** A block of its own as long as a packet needs more room. */
 let input: NativePart | NativeBlock = usualInput
 const waste = new NativeBlock(WASTE_BYTES)
-const receiveControl = new NativeBlock(CONTROL_BYTES)
-const sendControl = new NativeBlock(CONTROL_BYTES)
 const receiveHeader = new NativeBlock(MSGHDR.size)
 const receiveParts = new NativeBlock(IOVEC.size * 2)
 const sendHeader = new NativeBlock(MSGHDR.size)
@@ -61,17 +64,6 @@ const count = new NativeBlock(8)
 
 /** Below mmap_min_addr, so no process can ever have it mapped: a copy to it faults. */
 const UNMAPPED = 4096 as Address
-
-/** What the last read brought along. */
-export const received = {
-  /** Valid up to `fdCount`; the caller owns them. */
-  fds: new Int32Array(SCM_MAX_FD),
-  fdCount: 0,
-  /** Descriptors or credentials did not fit, or were not asked for. */
-  controlTruncated: false,
-  /** An SCM_CREDENTIALS header was there: with SO_PASSCRED every message has one, the end of a stream has none. */
-  credentialed: false,
-}
 
 /** The bytes of the last read. Replaced when a larger packet needs more room: ask again after every read. */
 export const inputBytes = (): Uint8Array => input.bytes
@@ -128,31 +120,8 @@ const setReceive = (address: Address, length: number, control: number): void => 
   const { data } = receiveHeader
   setWord(data, MSGHDR.parts, receiveParts.address)
   setWord(data, MSGHDR.partCount, 1)
-  setWord(data, MSGHDR.control, control === 0 ? NULL : receiveControl.address)
+  setWord(data, MSGHDR.control, control === 0 ? NULL : incomingControl)
   setWord(data, MSGHDR.controlLength, control)
-}
-
-const takeControl = (): void => {
-  received.fdCount = 0
-  received.credentialed = false
-  const { data } = receiveControl
-  const end = getWord(receiveHeader.data, MSGHDR.controlLength)
-  let at = 0
-  while (at + CMSG_DATA <= end) {
-    const length = getWord(data, at + CMSGHDR.length)
-    if (length < CMSG_DATA) break
-    if (data.getInt32(at + CMSGHDR.level, true) === SOL_SOCKET) {
-      if (data.getInt32(at + CMSGHDR.type, true) === SCM_RIGHTS) {
-        for (let fd = at + CMSG_DATA; fd + 4 <= at + length; fd += 4) {
-          received.fds[received.fdCount++] = data.getInt32(fd, true)
-        }
-      } else {
-        received.credentialed = true
-      }
-    }
-    at += alignControl(length)
-  }
-  noteReceived(received.fdCount)
 }
 
 const receiveMessage = (fd: BorrowedFd, flags: number): number => {
@@ -162,7 +131,8 @@ const receiveMessage = (fd: BorrowedFd, flags: number): number => {
     return ioFailure()
   }
   received.controlTruncated = (receiveHeader.data.getInt32(MSGHDR.flags, true) & MSG_CTRUNC) !== 0
-  takeControl()
+  takeControl(getWord(receiveHeader.data, MSGHDR.controlLength))
+  noteReceived(received.fdCount)
   return n
 }
 
@@ -200,6 +170,12 @@ export const receiveWithRights = (fd: BorrowedFd, at: number, length: number): n
  */
 export const peek = (fd: BorrowedFd, length: number): number => {
   setReceive(input.at(0), length, 0)
+  return receiveMessage(fd, MSG_PEEK)
+}
+
+/** As `peek`, of a socket that asks for credentials: they are given room, so that only descriptors lack it. */
+export const peekBesideCredentials = (fd: BorrowedFd, length: number): number => {
+  setReceive(input.at(0), length, CREDENTIALS_BYTES)
   return receiveMessage(fd, MSG_PEEK)
 }
 
@@ -291,30 +267,49 @@ export const copyParts = (skip: number, to: Uint8Array): void => {
   }
 }
 
-const setSendControl = (fds: readonly number[]): number => {
-  if (fds.length === 0) return 0
-  const { data } = sendControl
-  const length = CMSG_DATA + fds.length * 4
-  setWord(data, CMSGHDR.length, length)
-  data.setInt32(CMSGHDR.level, SOL_SOCKET, true)
-  data.setInt32(CMSGHDR.type, SCM_RIGHTS, true)
-  for (let i = 0; i < fds.length; i += 1) data.setInt32(CMSG_DATA + i * 4, fds[i] ?? -1, true)
-  return alignControl(length)
-}
-
 /**
- * Write the parts as one message, descriptors with its first byte. The number of bytes taken, or an `Io` failure.
- * More than 0: the descriptors are delivered, however short the write; the caller closes its copies.
+ * Write the parts as one message, descriptors with its first byte, on behalf of a writer where one is named (SCM_CREDENTIALS,
+ * unix(7)). The number of bytes taken, or an `Io` failure. More than 0: the descriptors are delivered, however short the
+ * write; the caller closes its copies.
  */
-export const sendPartsTo = (fd: BorrowedFd, fds: readonly number[]): number => {
+export const sendPartsTo = (fd: BorrowedFd, fds: readonly number[], writer?: Writer): number => {
   const { data } = sendHeader
   setWord(data, MSGHDR.parts, sendParts.address)
   setWord(data, MSGHDR.partCount, partCount)
-  const control = setSendControl(fds)
-  setWord(data, MSGHDR.control, control === 0 ? NULL : sendControl.address)
+  const control = putControl(fds, writer)
+  setWord(data, MSGHDR.control, control === 0 ? NULL : outgoingControl)
   setWord(data, MSGHDR.controlLength, control)
   const n = c.sendmsg(fd, sendHeader.address, MSG_NOSIGNAL | MSG_DONTWAIT)
   return n < 0 ? ioFailure() : n
+}
+
+const addressee = new NativeBlock(SOCKADDR_UN.size)
+
+/** Where the datagram of the last `receiveDatagram` came from: its socket's address as the kernel gave it, empty if it has none. */
+export const receivedFrom = (): Uint8Array =>
+  addressee.bytes.slice(0, receiveHeader.data.getUint32(MSGHDR.nameLength, true))
+
+/** As `receiveWithRights`, with the address of whom it is from. */
+export const receiveDatagram = (fd: BorrowedFd, length: number): number => {
+  setReceive(input.at(0), length, CONTROL_BYTES)
+  const { data } = receiveHeader
+  setWord(data, MSGHDR.name, addressee.address)
+  data.setUint32(MSGHDR.nameLength, addressee.size, true)
+  const n = receiveMessage(fd, 0)
+  setWord(data, MSGHDR.name, NULL)
+  return n
+}
+
+/** As `sendPartsTo`, from a socket that is not connected to a socket address. */
+export const sendDatagram = (fd: BorrowedFd, fds: readonly number[], to: Uint8Array): number => {
+  const { data } = sendHeader
+  addressee.bytes.set(to)
+  setWord(data, MSGHDR.name, addressee.address)
+  data.setUint32(MSGHDR.nameLength, to.length, true)
+  const n = sendPartsTo(fd, fds)
+  setWord(data, MSGHDR.name, NULL)
+  data.setUint32(MSGHDR.nameLength, 0, true)
+  return n
 }
 
 /** Where the next bytes are put aside, and how many writes are there; all room is free again once none is. */

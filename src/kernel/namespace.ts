@@ -68,7 +68,8 @@ const comeHome = ({ mountNamespace, root, workingDirectory }: Home, entered: boo
   if (c.fchdir(workingDirectory.borrowed) < 0) abort('fchdir')
 }
 
-type NotAPromise<A> = A extends PromiseLike<unknown> ? never : A
+/** What runs between going and coming home must be over when it returns. */
+export type NotAPromise<A> = A extends PromiseLike<unknown> ? never : A
 
 /** Whether we went in: not for the host, which is where we are, and not where it is refused. */
 const enter = (process: ProcessHandle, subject: string): E.Either<SyscallError, boolean> => {

@@ -171,17 +171,28 @@ export const openProcess = (pid: Pid): E.Either<SyscallError, ProcessHandle> => 
   })
 }
 
-/** Whether a process is the first one of a pid namespace of its own (`NSpid`, proc_pid_status(5)), as a container's is. */
-export const isFirstOfItsOwn = (pid: Pid): boolean => {
+/** Its numbers, from our pid namespace to its own (`NSpid`, proc_pid_status(5)); none of one that has ended. */
+const numbersOf = (pid: number): readonly string[] => {
   try {
-    const [, ...numbers] =
-      /^NSpid:.*$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[0].split('\t') ?? []
-    return numbers.length > 1 && numbers.at(-1) === '1'
+    const line = /^NSpid:.*$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[0]
+    return line?.split('\t').slice(1) ?? []
   } catch (error) {
     // It has ended meanwhile; anything else is a bug.
-    if (error instanceof Error && 'code' in error) return false
+    if (error instanceof Error && 'code' in error) return []
     throw error
   }
+}
+
+/** Whether a process is the first one of a pid namespace of its own, as a container's is. */
+export const isFirstOfItsOwn = (pid: Pid): boolean => {
+  const numbers = numbersOf(pid)
+  return numbers.length > 1 && numbers.at(-1) === '1'
+}
+
+/** What a process is called in its own pid namespace; `undefined`: it has ended. */
+export const numberInside = (pid: number): number | undefined => {
+  const number = numbersOf(pid).at(-1)
+  return number === undefined ? undefined : Number(number)
 }
 
 type Found = E.Either<SyscallError, FileStatus>
@@ -197,6 +208,11 @@ export const seesTheHost = ({ root, mountNamespace }: ProcessHandle): boolean =>
   mountNamespace === undefined ||
   (isSame(statusOf(root.borrowed, 'process'), statusAt('/')) &&
     isSame(statusOf(mountNamespace.borrowed, 'process'), statusAt('/proc/self/ns/mnt')))
+
+/** Whether a process has our own mount namespace, in whatever root. */
+export const sharesMounts = ({ mountNamespace }: ProcessHandle): boolean =>
+  mountNamespace === undefined ||
+  isSame(statusOf(mountNamespace.borrowed, 'process'), statusAt('/proc/self/ns/mnt'))
 
 /**
  * Whether a process went elsewhere since it was held: into another root (chroot(2), pivot_root(2)), or into other mounts or

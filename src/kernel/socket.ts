@@ -89,6 +89,40 @@ export const fileOf = (socket: BorrowedFd, subject: string): E.Either<SyscallErr
 export const bindAbstract = (socket: BorrowedFd, name: string, subject: string) =>
   withAddress('bind', socket, 'abstract', name, subject)
 
+/** Let the kernel choose an abstract name in the socket's network namespace (autobind, unix(7)): an address to answer to. */
+export const bindAnywhere = (socket: BorrowedFd, subject: string): E.Either<SyscallError, void> => {
+  address.data.setUint16(SOCKADDR_UN.family, AF_UNIX, true)
+  return c.bind(socket, address.address, SOCKADDR_UN.path) < 0
+    ? E.left(lastError('bind', subject))
+    : E.right(undefined)
+}
+
+/** How the other end of a datagram can be answered: under its abstract name as it is, at its path wherever that leads, or not. */
+export type SenderAddress =
+  | { readonly form: 'none' | 'abstract' }
+  | { readonly form: 'path'; readonly path: string }
+
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+/** Read an address as the kernel gives it. A path that is no text cannot be asked for again, and counts as none. */
+export const senderAddress = (bytes: Uint8Array): SenderAddress => {
+  if (bytes.length <= SOCKADDR_UN.path) return { form: 'none' }
+  if (bytes[SOCKADDR_UN.path] === 0) return { form: 'abstract' }
+  const end = bytes.indexOf(0, SOCKADDR_UN.path)
+  try {
+    return { form: 'path', path: decoder.decode(bytes.subarray(SOCKADDR_UN.path, end < 0 ? undefined : end)) }
+  } catch (error) {
+    if (error instanceof TypeError) return { form: 'none' }
+    throw error
+  }
+}
+
+/** The address of the socket that this descriptor (O_PATH) is, for a datagram. */
+export const addressOf = (inode: BorrowedFd): Uint8Array => {
+  const length = setAddress('path', pathOf(inode)) ?? 0
+  return address.bytes.slice(0, length)
+}
+
 /** Connect to the socket that this descriptor (O_PATH) is. AF_UNIX connects at once or says EAGAIN: the backlog is full. */
 export const connectTo = (socket: BorrowedFd, inode: BorrowedFd, subject: string) =>
   withAddress('connect', socket, 'path', pathOf(inode), subject)

@@ -15,6 +15,9 @@ const msghdr = koffi.struct({
 
 const cmsghdr = koffi.struct({ length: 'size_t', level: 'int', type: 'int' })
 
+/** What SCM_CREDENTIALS carries (unix(7)). */
+const ucred = koffi.struct({ pid: 'int', uid: 'uint32_t', gid: 'uint32_t' })
+
 /** The kernel packs it on x86_64 alone (epoll_ctl(2), `EPOLL_PACKED`). */
 const epollEvent = (process.arch === 'x64' ? koffi.pack : koffi.struct)({
   events: 'uint32_t',
@@ -33,7 +36,7 @@ const statx = koffi.struct({
   mode: 'uint16_t',
   spare: 'uint16_t',
   inode: 'uint64_t',
-  size: 'uint64_t',
+  length: 'uint64_t',
   blocks: 'uint64_t',
   attributesMask: 'uint64_t',
   accessed: koffi.array('uint64_t', 2),
@@ -50,6 +53,21 @@ const statx = koffi.struct({
   devMinor: 'uint32_t',
   mountId: 'uint64_t',
   rest: koffi.array('uint64_t', 13),
+})
+
+/** The part of `union bpf_attr` that a query takes (`linux/bpf.h`). */
+const bpfQuery = koffi.struct({
+  target: 'uint32_t',
+  attachType: 'uint32_t',
+  queryFlags: 'uint32_t',
+  attachFlags: 'uint32_t',
+  programIds: 'uint64_t',
+  programCount: 'uint32_t',
+  spare: 'uint32_t',
+  programAttachFlags: 'uint64_t',
+  linkIds: 'uint64_t',
+  linkAttachFlags: 'uint64_t',
+  revision: 'uint64_t',
 })
 
 const sockaddrUn = koffi.struct({ family: 'uint16_t', path: koffi.array('uint8_t', 108) })
@@ -70,6 +88,7 @@ export const MSGHDR = {
   ...offsets(msghdr, 'name', 'nameLength', 'parts', 'partCount', 'control', 'controlLength', 'flags'),
 }
 export const CMSGHDR = { size: koffi.sizeof(cmsghdr), ...offsets(cmsghdr, 'length', 'level', 'type') }
+export const UCRED = { size: koffi.sizeof(ucred), ...offsets(ucred, 'pid', 'uid', 'gid') }
 export const EPOLL_EVENT = { size: koffi.sizeof(epollEvent), ...offsets(epollEvent, 'events', 'data') }
 export const OPEN_HOW = { size: koffi.sizeof(openHow), ...offsets(openHow, 'flags', 'mode', 'resolve') }
 export const STATX = {
@@ -81,6 +100,7 @@ export const STATX = {
     'gid',
     'mode',
     'inode',
+    'length',
     'rdevMajor',
     'rdevMinor',
     'devMajor',
@@ -88,6 +108,10 @@ export const STATX = {
     'mountId',
   ),
   ...offsets(statx, 'bornSeconds', 'bornNanoseconds', 'changedSeconds', 'changedNanoseconds'),
+}
+export const BPF_QUERY = {
+  size: koffi.sizeof(bpfQuery),
+  ...offsets(bpfQuery, 'target', 'attachType', 'queryFlags', 'attachFlags', 'programIds', 'programCount'),
 }
 export const SOCKADDR_UN = { size: koffi.sizeof(sockaddrUn), ...offsets(sockaddrUn, 'family', 'path') }
 export const POLLFD = { size: koffi.sizeof(pollfd), ...offsets(pollfd, 'fd', 'events', 'revents') }

@@ -36,6 +36,12 @@ export interface Limits extends ProtocolLimits {
   /** A packet is held whole. */
   readonly packetBytes: number
 
+  // Of a datagram socket, which has clients but no connections.
+  /** Sockets to its provider, one for each client that can be answered; the one that was unused longest goes first. */
+  readonly datagramClients: number
+  /** One that is not used is closed after this. */
+  readonly datagramIdleMs: number
+
   // Of the descriptor table.
   /** In the queues of one link; 0: half of those of all links. */
   readonly heldDescriptorsPerLink: number
@@ -48,9 +54,13 @@ export interface Limits extends ProtocolLimits {
   /** A link that failed is tried again after the first, doubling to the second. */
   readonly retryMs: number
   readonly retryMaxMs: number
+  /** A link whose device is not there is tried again at least this often. */
+  readonly deviceRetryMs: number
+  /** Cgroups of one container that a device is granted to, from the topmost on. */
+  readonly deviceGroups: number
   /** Everything wanted is repeated this often. */
   readonly resyncMs: number
-  /** Planted sockets are looked up by their whole path this often. */
+  /** What was planted, and the provider's device nodes, are looked up by their whole path this often. */
   readonly deepLookMs: number
   /** Looks that containers cause are this far apart. */
   readonly looksApartMs: number
@@ -69,7 +79,14 @@ export interface Limits extends ProtocolLimits {
   readonly pluginAnswerMs: number
 }
 
-/** Limits of single protocols: all that a plugin is shown of the daemon's. */
+/** Limits whose value is a number, with its unit in its name. */
+export type NumericLimit = Exclude<keyof Limits, 'dbusPolicy'>
+
+/** What becomes of a message that a provider's bus policy denies: it is refused, only reported, or the policy is not looked at. */
+export const DBUS_POLICY_MODES = ['enforce', 'audit', 'off'] as const
+export type DbusPolicyMode = (typeof DBUS_POLICY_MODES)[number]
+
+/** Limits of single protocols, and how strictly one of them is held to: all that a plugin is shown of the daemon's. */
 export interface ProtocolLimits {
   // Of a `rest` link's requests. A head is the request line and the fields; a line over its limit is not read to its end.
   readonly restHeadBytes: number
@@ -122,11 +139,18 @@ export interface ProtocolLimits {
   readonly dbusCloseMs: number
 
   // Of a provider's bus policy.
+  readonly dbusPolicy: DbusPolicyMode
   readonly dbusPolicyFileBytes: number
   readonly dbusPolicyFiles: number
   readonly dbusPolicyRules: number
   /** Files are looked at again this often while connections exist. */
   readonly dbusPolicyLookMs: number
+
+  // Of a `wayland` link's connections.
+  /** Registries, and objects that destroy them, of one connection. */
+  readonly waylandObjects: number
+  /** Globals that are hidden from one connection. */
+  readonly waylandHiddenGlobals: number
 }
 
 const KIB = 1024
@@ -157,6 +181,9 @@ export const DEFAULT_LIMITS: Limits = {
   queuePackets: 256,
   packetBytes: 16 * MIB,
 
+  datagramClients: 256,
+  datagramIdleMs: 30_000,
+
   heldDescriptorsPerLink: 0,
   heldDescriptors: 0,
   // The 253 that one message may bring (SCM_MAX_FD), and some for what the daemon opens itself.
@@ -164,6 +191,8 @@ export const DEFAULT_LIMITS: Limits = {
 
   retryMs: 250,
   retryMaxMs: 5000,
+  deviceRetryMs: 1000,
+  deviceGroups: 4096,
   resyncMs: 30_000,
   deepLookMs: 5000,
   looksApartMs: 250,
@@ -203,8 +232,13 @@ export const DEFAULT_LIMITS: Limits = {
   dbusDescriptorsMs: 150_000,
   dbusCloseMs: 5000,
 
+  dbusPolicy: 'enforce',
   dbusPolicyFileBytes: MIB,
   dbusPolicyFiles: 512,
   dbusPolicyRules: 20_000,
   dbusPolicyLookMs: 5000,
+
+  // A library that forgets its registries makes thousands in a day, and each is a burst of events for the compositor.
+  waylandObjects: 4096,
+  waylandHiddenGlobals: 4096,
 }

@@ -24,11 +24,12 @@
  * It owns both descriptors, their watches, and everything queued, and counts as open until both are closed.
  */
 
+import { E } from '../fp.ts'
 import { closeSocket, discardQueued } from '../kernel/closing.ts'
 import { Readiness } from '../kernel/epoll.ts'
 import { OwnedFd } from '../kernel/fd.ts'
-import { endReading, endWriting } from '../kernel/socket.ts'
-import type { DialError, DialIdentity, Side } from './contract.ts'
+import { endReading, endWriting, peerCredentials } from '../kernel/socket.ts'
+import type { DialError, DialIdentity, DialledAs, PeerCredentials, Side } from './contract.ts'
 import type { Flow } from './flow.ts'
 import { Half } from './half.ts'
 import { IdleWatch } from './idle-watch.ts'
@@ -96,18 +97,28 @@ export class Connection {
   dial(identity: DialIdentity): void {
     if (this.#closed || this.#leftProvider) return
     if (this.#provider !== undefined || this.#cancelDial !== undefined) return
+    const as = identity === 'peer' ? this.#peer() : identity
+    if (as === undefined) {
+      this.#dialled('identity')
+      return
+    }
     let answered = false
-    const cancel = this.traffic.dialer.dial(identity, this.traffic.kind, result => {
+    const cancel = this.traffic.dialer.dial(as, this.traffic.kind, (result, dialledAs) => {
       answered = true
       this.#cancelDial = undefined
-      this.#dialled(result)
+      this.#dialled(result, dialledAs)
     })
     if (!answered) this.#cancelDial = cancel
   }
 
-  #dialled(result: OwnedFd | DialError): void {
+  #peer(): PeerCredentials | undefined {
+    const peer = peerCredentials(this.#consumer.fd.borrowed)
+    return E.isLeft(peer) ? undefined : peer.right
+  }
+
+  #dialled(result: OwnedFd | DialError, as?: DialledAs): void {
     try {
-      this.#adopt(result)
+      this.#adopt(result, as)
     } catch (error) {
       // Called from a timer or another link's event: nobody above could tell which connection it was.
       if (result instanceof OwnedFd && this.#provider === undefined) closeSocket(result)
@@ -116,15 +127,15 @@ export class Connection {
     }
   }
 
-  #adopt(result: OwnedFd | DialError): void {
+  #adopt(result: OwnedFd | DialError, as: DialledAs | undefined): void {
     if (result instanceof OwnedFd) {
       this.#provider = new Half(this, 'provider', result, this.#flow.outboxFor('provider', result.borrowed))
       this.#provider.ending = this.#endsProvider
-      this.#flow.dialled(undefined)
+      this.#flow.dialled(undefined, as)
       if (this.#provider?.outbox.departs === false) this.#flush(this.#provider)
     } else {
       this.traffic.counters.connectionsRefused += 1
-      this.#flow.dialled(result)
+      this.#flow.dialled(result, undefined)
     }
     this.settle()
   }
@@ -269,6 +280,10 @@ export class Connection {
           { side: half.side, mostBytes: this.traffic.plane.limits.packetBytes },
           'a packet is longer than may be carried: connection closed',
         )
+        this.close()
+        return
+      case 'refused':
+        this.traffic.log.warn({ side: half.side }, 'descriptors came where none may pass: connection closed')
         this.close()
         return
       case 'lost':

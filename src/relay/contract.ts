@@ -140,6 +140,8 @@ export interface Commands {
 export interface Session {
   /** Look at an input and give commands. What is not consumed comes again with more. */
   on(input: SessionInput, out: Commands): void
+  /** The connection is over, however that came: let go of what is shared with others. Called once; there is nothing to command. */
+  closed?(): void
 }
 
 /** What others may do with a session from outside: all that crosses from one connection to another. */

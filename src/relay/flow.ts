@@ -3,15 +3,15 @@
  * says what an end of input means. It never touches a watch, a half-close or the other descriptor: those are the connection's.
  */
 import type { BorrowedFd } from '../kernel/fd.ts'
-import type { DialError, Side } from './contract.ts'
+import type { DialError, DialledAs, Side } from './contract.ts'
 import type { Outbox } from './outbox.ts'
 import type { Read } from './reading.ts'
 
 export interface Flow {
   /** The consumer is there. */
   opened(): void
-  /** The provider answered, or did not. */
-  dialled(failed: DialError | undefined): void
+  /** The provider answered, or did not. `as`: whom it sees, unless that is the daemon. */
+  dialled(failed: DialError | undefined, as: DialledAs | undefined): void
   outboxFor(side: Side, fd: BorrowedFd): Outbox
   /** It ends as soon as what waits has been written. */
   readonly closing: boolean

@@ -9,10 +9,12 @@ import { Io, lastFailure } from '../kernel/errno.ts'
 import { descriptorLimit, freeDescriptors, OwnedFd } from '../kernel/fd.ts'
 import { accept } from '../kernel/socket.ts'
 import type { ReadyHandler, Watch } from '../reactor/contract.ts'
+import { AttestedFlow } from './attested-flow.ts'
 import { Connection } from './connection.ts'
 import type { Figure } from './contract.ts'
+import type { Flow } from './flow.ts'
 import { PacketFlow, StreamFlow } from './plain-flow.ts'
-import type { LinkTraffic } from './ports.ts'
+import type { Entrance, LinkTraffic } from './ports.ts'
 import { SessionFlow } from './session-flow.ts'
 
 const ACCEPTS_A_TURN = 64
@@ -36,7 +38,7 @@ const TURNED_AWAY: Figure = {
   kind: 'total',
 }
 
-export class Listener implements ReadyHandler {
+export class Listener implements ReadyHandler, Entrance {
   readonly #socket: OwnedFd
   readonly #traffic: LinkTraffic
   readonly #watch: Watch
@@ -123,9 +125,11 @@ export class Listener implements ReadyHandler {
     return this.#traffic
   }
 
-  readonly #flowFor = (connection: Connection): StreamFlow | PacketFlow | SessionFlow => {
-    const { session, kind } = this.#traffic
+  readonly #flowFor = (connection: Connection): Flow => {
+    const { session, kind, introduction } = this.#traffic
     if (session !== undefined) return new SessionFlow(connection, session)
+    if (introduction !== undefined && introduction.credentials !== 'none')
+      return new AttestedFlow(connection, introduction)
     return kind === 'stream' ? new StreamFlow(connection) : new PacketFlow(connection)
   }
 
@@ -170,6 +174,10 @@ export class Listener implements ReadyHandler {
     if (this.#pause !== undefined) this.#traffic.plane.reactor.clock.clearTimeout(this.#pause)
     this.#pause = undefined
     if (!this.#closed) this.#watch.wait(Readiness.in)
+  }
+
+  providerChanged(): void {
+    // Connections outlive it: whoever keeps them closes those that reached the old one.
   }
 
   /** Stop accepting; connections go on. Idempotent. */

@@ -101,6 +101,9 @@ export class PacketOutbox implements Outbox {
     return 'blocked'
   }
 
+  /** `write`, for whoever reads packets. */
+  readonly take = (length: number, fds: readonly number[]): Written => this.write(length, fds)
+
   #count(descriptors: number): void {
     this.#descriptors += descriptors
     this.#held.add(descriptors)

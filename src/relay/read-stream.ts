@@ -84,6 +84,7 @@ const passRights = (
   const before = end > 1 ? receiveUpToRights(source.fd, 0, end) : Io.fault
   if (before >= 0) return passPlain(source, outbox, counters, before)
   if (before !== Io.fault) return readFailure(before)
+  if (source.descriptors === 'refused') return 'refused'
   if (!roomForRights(source.fd, end, source.held)) return 'starved'
   const n = receiveWithRights(source.fd, 0, end)
   if (n < 0) return readFailure(n)

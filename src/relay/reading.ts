@@ -6,7 +6,7 @@ import type { Written } from './outbox.ts'
  * `idle`: nothing left, readiness will tell. `budget`: there is more, after everybody else had a turn.
  * `blocked`, `busy`, `sink-gone`: what writing said. `ended`: end of stream. `source-gone`: the peer reset it.
  * `starved`: too few descriptors are free to take what comes. `too-long`: a packet over the limit, left where it is.
- * `lost`: descriptors were truncated, the session is over.
+ * `lost`: descriptors were truncated, the session is over. `refused`: descriptors came where nobody may send any.
  */
 export type Read =
   | 'idle'
@@ -19,6 +19,7 @@ export type Read =
   | 'starved'
   | 'too-long'
   | 'lost'
+  | 'refused'
 
 /** What a failed read means. */
 export const readFailure = (n: number): Read => (n === Io.again ? 'idle' : 'source-gone')

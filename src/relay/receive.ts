@@ -26,6 +26,7 @@ export const receiveAs = (descriptors: Descriptors, fd: BorrowedFd, at: number, 
       return receiveExact(fd, at, room)
     case 'queued':
     case 'dropped':
+    case 'refused':
       return receiveWithRights(fd, at, room)
     case 'none':
       received.fdCount = 0

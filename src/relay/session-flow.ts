@@ -11,7 +11,7 @@ import type { BorrowedFd } from '../kernel/fd.ts'
 import { INPUT_BYTES, inputBytes, inputView, received } from '../kernel/message.ts'
 import { peerCredentials } from '../kernel/socket.ts'
 import type { Connection } from './connection.ts'
-import type { ByteView, DialError, SessionFactory, Side } from './contract.ts'
+import type { ByteView, DialError, DialledAs, SessionFactory, Side } from './contract.ts'
 import { countBytes } from './counters.ts'
 import { roomForRights } from './descriptor-reserve.ts'
 import type { Flow } from './flow.ts'
@@ -60,9 +60,10 @@ export class SessionFlow implements Flow {
     this.#host.boundHandshake()
   }
 
-  dialled(failed: DialError | undefined): void {
+  dialled(failed: DialError | undefined, as: DialledAs | undefined): void {
     if (failed !== undefined) this.#host.giveUpProvider()
-    this.#host.tell(failed === undefined ? { kind: 'dialled' } : { kind: 'dialled', failed })
+    const kind = 'dialled'
+    this.#host.tell(failed !== undefined ? { kind, failed } : as !== undefined ? { kind, as } : { kind })
   }
 
   outboxFor(side: Side, fd: BorrowedFd): StreamOutbox {

@@ -177,6 +177,7 @@ export class SessionHost implements Commands, SessionHandle {
     this.#figures.closed()
     closeInput(this.#consumerInput, held)
     closeInput(this.#providerInput, held)
+    this.#session.closed?.()
   }
 
   #takeFds(from: Side, fds: number): readonly number[] {

@@ -39,6 +39,8 @@ const ERRORS: Readonly<Record<InjectError['_tag'], (link: Link) => InjectError>>
   }),
   OptionRefused: link => ({ _tag: 'OptionRefused', option: link.interface, reason: BY_FAULT }),
   KindUnsupported: ({ socket }) => ({ _tag: 'KindUnsupported', socket, kind: 'dgram' }),
+  DeviceAbsent: ({ socket }) => ({ _tag: 'DeviceAbsent', path: socket, reason: BY_FAULT }),
+  DeviceRefused: ({ socket }) => ({ _tag: 'DeviceRefused', path: socket, reason: BY_FAULT }),
   PluginFailed: ({ type }) => ({ _tag: 'PluginFailed', plugin: type, message: BY_FAULT }),
 }
 

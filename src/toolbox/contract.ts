@@ -8,10 +8,10 @@ import type { ProtocolLimits } from '../model/limits.ts'
 import type { Link } from '../model/link.ts'
 import type { Mediation, MediationId, TeardownReport } from '../model/mediation.ts'
 import type { Either, Task, TaskEither } from '../model/task.ts'
-import type { Figure, SessionFactory } from '../relay/contract.ts'
+import type { DialIdentity, Figure, PeerCredentials, SessionFactory } from '../relay/contract.ts'
 
-/** Socket types that connect (unix(7)); both carry descriptors. */
-export type SocketKind = 'stream' | 'seqpacket'
+/** Socket types (unix(7)); all carry descriptors. One of datagrams has no connections. */
+export type SocketKind = 'stream' | 'seqpacket' | 'dgram'
 
 export interface ProviderAddress {
   /** `null`: not running, new connections wait. */
@@ -20,7 +20,19 @@ export interface ProviderAddress {
 }
 
 /** What a provider's socket is: `unknown` where nobody listens yet, so that nothing could be asked. */
-export type FoundKind = SocketKind | 'dgram' | 'unknown'
+export type FoundKind = SocketKind | 'unknown'
+
+/**
+ * What a provider is told of who is behind a connection that no session looks at. What needs a connection (`greeting`, `dialAs`)
+ * keeps a link from datagram sockets: an identity that was asked for is not left out.
+ */
+export interface IntroductionRequest {
+  readonly dialAs: DialIdentity
+  /** With each of the consumer's messages (SCM_CREDENTIALS, unix(7)): the process that wrote it, or the role's user in its place. */
+  readonly credentials: 'none' | 'writer' | 'role'
+  /** What it hears before the consumer's first byte. `peer` is who connected, as its own container numbers it. */
+  readonly greeting?: (peer: PeerCredentials) => Uint8Array
+}
 
 export interface SocketRequest {
   /** `detected`: the planted socket takes the provider's type, and follows it when it changes. */
@@ -30,11 +42,13 @@ export interface SocketRequest {
   /**
    * `exact`: they pass at their byte. `queued`, for sessions: each side's are a queue beside its bytes, as its protocol counts them
    * by message; they may come earlier than the bytes they were sent with, never later. `none` promises that the protocol
-   * carries none: bytes may go by the cheapest way, rights are dropped.
+   * carries none: bytes may go by the cheapest way, rights are dropped. `refused`: a connection that brings any is closed.
    */
-  readonly descriptors: 'exact' | 'queued' | 'none'
+  readonly descriptors: 'exact' | 'queued' | 'none' | 'refused'
   /** Absent: bytes and descriptors pass as they are. */
   readonly session?: SessionFactory
+  /** Absent: the provider sees the daemon. For links without a session, which says itself whom to dial as. */
+  readonly introduction?: IntroductionRequest
   /** How its provider is waited for, where the protocol's clients expect something else than those of a plain socket. */
   readonly dialing?: Dialing
   /** For how long the sessions of a withdrawn link may finish what they are at. Absent: they are cut at once. */
@@ -56,6 +70,27 @@ export interface Dialing {
    * a D-Bus server expects it (D-Bus specification, "Authentication Protocol").
    */
   readonly credentialsByte?: boolean
+}
+
+/** A device node as a provider has it. */
+export interface DeviceNode {
+  readonly type: 'character' | 'block'
+  readonly major: number
+  readonly minor: number
+  /** What the kernel calls the device, as `dri/card0` (`DEVNAME` of its uevent, sysfs(5)). `null`: no driver has it. */
+  readonly kernelName: string | null
+}
+
+export interface NodeRequest {
+  /** A path. */
+  readonly target: string
+  /** Its `socket` is the path of the node; symlinks are followed inside the provider's root. */
+  readonly provider: ProviderAddress
+  /**
+   * Whether this device may be given away. Asked before anything is made, each time that the provider's node is looked at.
+   * Pure; nothing is ever opened to find out more.
+   */
+  readonly judge: (device: DeviceNode) => Either<InjectError, unknown>
 }
 
 /** A file or folder that a provider lets nobody read, or that is none, or too long. */
@@ -124,6 +159,13 @@ export interface Toolbox {
   injectSocket(request: SocketRequest, kept?: Mediation): TaskEither<InjectError, Mediation>
   /** New connections go to the new address, those to the old one are cut, waiting ones try the new one at once. */
   retargetSocket(mediation: Mediation, provider: ProviderAddress): TaskEither<InjectError, Mediation>
+  /**
+   * Give the consumer a node of the character device that the provider has a node of, with its owner and mode, and let the
+   * consumer's device cgroup allow it. A node of that device that is at the target already is left as it is, for good.
+   * When the provider's node goes, or becomes another, the mediation counts as lost. `kept`: what was planted so far; it
+   * stays where it is still right.
+   */
+  injectNode(request: NodeRequest, kept?: Mediation): TaskEither<InjectError, Mediation>
   /** Stop accepting, cut the connections, remove what was planted if it is still ours. */
   withdraw(mediation: Mediation): Task<TeardownReport>
 

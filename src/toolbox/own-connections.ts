@@ -37,6 +37,7 @@ export const createOwnConnections = (plane: DataPlane, lingerMs: number): OwnCon
       kind: 'stream',
       descriptors: request.descriptors === 'none' ? 'dropped' : request.descriptors,
       session: request.session,
+      introduction: undefined,
       dialer,
       counters,
       held: plane.held.ofLink(),
@@ -54,7 +55,10 @@ export const createOwnConnections = (plane: DataPlane, lingerMs: number): OwnCon
     })
     const own: OwnConnection = { close: () => connection.close() }
     all.add(own)
-    connection.start()
+    // Whoever asks for it may be a session in the middle of a call, whose input and writes lie where this one's would.
+    plane.reactor.clock.setTimeout(() => {
+      if (!connection.closed) connection.start()
+    }, 0)
     return own
   }
 

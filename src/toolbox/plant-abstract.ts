@@ -6,11 +6,11 @@
 import { E } from '../fp.ts'
 import type { OwnedFd } from '../kernel/fd.ts'
 import { inNetworkNamespaceOf } from '../kernel/namespace.ts'
-import { bindAbstract, openSocket, receiveCredentials, startListening } from '../kernel/socket.ts'
+import { bindAbstract, openSocket, receiveCredentials } from '../kernel/socket.ts'
 import type { InjectError, SyscallError } from '../model/errors.ts'
 import type { Container } from './containers.ts'
 import type { SocketKind } from './contract.ts'
-import { type Plant, type PlantRequest, refused } from './plant.ts'
+import { asksForCredentials, listen, type Plant, type PlantRequest, refused } from './plant.ts'
 
 /** Sockets of different types do not share their names, so the type is part of the place. */
 export const abstractPlace = ({ handle }: Container, kind: SocketKind, target: string): string =>
@@ -27,15 +27,15 @@ const openBound = ({ target, kind, subject }: PlantRequest): E.Either<SyscallErr
 }
 
 const openListening = (request: PlantRequest): E.Either<SyscallError, OwnedFd> => {
-  const { container, kind, backlog, subject, at } = request
+  const { container, subject, at } = request
   const entered = inNetworkNamespaceOf(container.handle, subject, () => openBound(request))
   if (E.isLeft(entered)) return entered
   const socket = entered.right
   if (E.isLeft(socket)) return socket
   at('bound')
   // On the listener, so that what is sent before the accept carries credentials too.
-  if (kind === 'seqpacket') receiveCredentials(socket.right.borrowed)
-  const listening = startListening(socket.right.borrowed, backlog, subject)
+  if (asksForCredentials(request)) receiveCredentials(socket.right.borrowed)
+  const listening = listen(socket.right.borrowed, request)
   if (E.isRight(listening)) {
     at('listening')
     return socket

@@ -2,8 +2,10 @@
  * Something planted for a link: a listener in its consumer, and how to look after it. What the two ways of planting
  * share: at a path (`plant-path.ts`) and under an abstract name (`plant-abstract.ts`).
  */
+import { E } from '../fp.ts'
 import { closeListener } from '../kernel/closing.ts'
-import type { OwnedFd } from '../kernel/fd.ts'
+import type { BorrowedFd, OwnedFd } from '../kernel/fd.ts'
+import { startListening } from '../kernel/socket.ts'
 import type { InjectError, SyscallError } from '../model/errors.ts'
 import type { Planted } from '../model/mediation.ts'
 import type { Container } from './containers.ts'
@@ -16,6 +18,8 @@ export interface PlantRequest {
   readonly target: string
   readonly kind: SocketKind
   readonly backlog: number
+  /** Its clients' messages shall carry who wrote them (SO_PASSCRED, unix(7)). */
+  readonly credentials: boolean
   /** For messages: `consumer app, /run/nm/api.sock`. */
   readonly subject: string
   readonly scribe: Scribe
@@ -39,6 +43,17 @@ export interface Plant {
   unplant(): readonly string[]
 }
 
+/** On SEQPACKET they tell an empty message from the end of the stream. */
+export const asksForCredentials = ({ kind, credentials }: PlantRequest): boolean =>
+  credentials || kind === 'seqpacket'
+
+/** A datagram socket needs none of that: what is sent to it waits in it. */
+export const listen = (
+  socket: BorrowedFd,
+  { kind, backlog, subject }: PlantRequest,
+): E.Either<SyscallError, void> =>
+  kind === 'dgram' ? E.right(undefined) : startListening(socket, backlog, subject)
+
 /** Of no use after all. */
 export const discard = (plant: Plant): void => {
   closeListener(plant.listener)
@@ -50,3 +65,27 @@ export const refused = (target: string, cause: SyscallError): InjectError => ({
   target,
   cause,
 })
+
+/** The container may change the way to its target while we go it; this often is bad luck, more is a fight. */
+const ATTEMPTS = 3
+
+/** The container made or removed something on the way that we were going. */
+const wasInTheWay = (error: InjectError): boolean =>
+  error._tag === 'TargetRefused' && (error.cause.errno === 'EEXIST' || error.cause.errno === 'ENOENT')
+
+/** Try until what was planted is where the path leads. The last try counts, wherever it went: a look at the path finds out. */
+export const plantPersistently = <P>(
+  plantOnce: () => E.Either<InjectError, P>,
+  isThere: (plant: P) => boolean,
+  discardIt: (plant: P) => unknown,
+): E.Either<InjectError, P> => {
+  for (let attempt = 1; ; attempt += 1) {
+    const plant = plantOnce()
+    if (attempt === ATTEMPTS) return plant
+    if (E.isLeft(plant) && !wasInTheWay(plant.left)) return plant
+    if (E.isRight(plant)) {
+      if (isThere(plant.right)) return plant
+      discardIt(plant.right)
+    }
+  }
+}

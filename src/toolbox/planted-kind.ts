@@ -13,6 +13,11 @@ export interface PlantedKind {
   readonly assumed: boolean
 }
 
+/** What only a connection has: a session's state, an identity of its own, or first bytes. */
+const needsConnections = ({ session, introduction }: SocketRequest): boolean =>
+  session !== undefined ||
+  (introduction !== undefined && (introduction.greeting !== undefined || introduction.dialAs !== 'daemon'))
+
 /** `before`: of which type it was so far. */
 export const plantedKindFor = (
   sockets: ProviderSockets,
@@ -21,7 +26,7 @@ export const plantedKindFor = (
 ): E.Either<InjectError, PlantedKind> => {
   if (request.kind !== 'detected') return E.right({ kind: request.kind, assumed: false })
   const found = sockets.kindOf(request.provider)
-  if (found === 'dgram')
+  if (found === 'dgram' && needsConnections(request))
     return E.left({ _tag: 'KindUnsupported', socket: request.provider.socket, kind: found })
   if (found !== 'unknown') return E.right({ kind: found, assumed: false })
   return E.right({ kind: before ?? 'stream', assumed: true })

@@ -7,12 +7,14 @@ import type { OwnedFd } from '../kernel/fd.ts'
 import type { Clock } from '../model/clock.ts'
 import type { SyscallError } from '../model/errors.ts'
 import type { Limits } from '../model/limits.ts'
-import type { DialError, DialIdentity, Figure } from '../relay/contract.ts'
+import type { DialError, DialledAs, Figure } from '../relay/contract.ts'
 import type { LinkCounters } from '../relay/counters.ts'
-import type { CancelDial, Dialer } from '../relay/ports.ts'
+import type { CancelDial, DialAs, DialDone, Dialer } from '../relay/ports.ts'
 import type { Dialing, LinkLog, ProviderAddress, SocketKind } from './contract.ts'
-import type { ProviderSockets } from './provider-socket.ts'
+import type { IdentityProblem } from './dial-identity.ts'
+import type { Connected, ProviderSockets } from './provider-socket.ts'
 import { type QuietLog, quietLog } from './quiet-log.ts'
+import type { RoleOfLink } from './role-users.ts'
 
 /** Errors that mean "not there yet": starting, restarting, or its backlog is full (connect(2), unix(7)). */
 const NOT_YET: ReadonlySet<string> = new Set([
@@ -21,6 +23,8 @@ const NOT_YET: ReadonlySet<string> = new Set([
   'EAGAIN',
   'ESRCH',
   'ENOTSOCK',
+  // Its user namespace has no ids yet.
+  'ENODATA',
   // Ours to wait for: the client is not to blame for a full descriptor table.
   'EMFILE',
   'ENFILE',
@@ -39,8 +43,10 @@ const DIAL_RETRIES: ReadonlyMap<string, Figure> = new Map(
 )
 
 interface Waiter {
+  readonly as: DialAs
   readonly kind: SocketKind
-  readonly done: (result: OwnedFd | DialError) => void
+  readonly named: boolean
+  readonly done: DialDone
   /** When it gives up on a provider that is not there, and on one whose backlog is full. */
   readonly deadline: number
   readonly backlogDeadline: number
@@ -48,6 +54,11 @@ interface Waiter {
 
 /** A full backlog empties as fast as its server accepts: no need to wait long for a place in it. */
 const BACKLOG_RETRY_MS = 10
+
+const isNotYet = (error: SyscallError | IdentityProblem): error is SyscallError =>
+  error._tag === 'SyscallError' && NOT_YET.has(error.errno)
+
+const asWords = (as: DialAs): string => (typeof as === 'string' ? as : 'peer')
 
 /** It is there, and has more clients than it takes at once. */
 const isBusy = (error: SyscallError): boolean => error.errno === 'EAGAIN'
@@ -62,6 +73,8 @@ export interface ProviderDialerOptions {
   readonly limits: Pick<Limits, 'connectRetryMs' | 'logEveryMs'>
   readonly dialing: Dialing
   readonly counters: LinkCounters
+  /** Whose role it is. */
+  readonly link: RoleOfLink
   /** What the provider says carries no descriptors. */
   readonly refusesRights: boolean
   readonly onKindMismatch: () => void
@@ -74,6 +87,7 @@ export class ProviderDialer implements Dialer {
   #retryMs: number
   #timer: unknown
   #serving = false
+  #saidRoot = false
   /** A provider that is away concerns every client that comes: one line says it. */
   readonly #log: QuietLog
 
@@ -100,17 +114,13 @@ export class ProviderDialer implements Dialer {
     this.#serve()
   }
 
-  dial(identity: DialIdentity, kind: SocketKind, done: (result: OwnedFd | DialError) => void): CancelDial {
-    if (identity !== 'daemon') {
-      // Dialling as ourselves instead would give the provider an identity that nobody assigned.
-      this.#log.error({ identity }, 'dialling as somebody else is not supported by this version')
-      done('identity')
-      return () => undefined
-    }
+  dial(as: DialAs, kind: SocketKind, done: DialDone, named = false): CancelDial {
     const { clock, dialing } = this.#options
     const now = clock.now()
     const waiter: Waiter = {
+      as,
       kind,
+      named,
       done,
       deadline: now + dialing.graceMs,
       backlogDeadline: now + dialing.backlogMs,
@@ -133,9 +143,9 @@ export class ProviderDialer implements Dialer {
   }
 
   /** Tell a waiter; what goes wrong with one connection must not hold up the line behind it. */
-  #answer(waiter: Waiter, result: OwnedFd | DialError): void {
+  #answer(waiter: Waiter, result: OwnedFd | DialError, as?: DialledAs): void {
     try {
-      waiter.done(result)
+      waiter.done(result, as)
     } catch (error) {
       this.#log.error({ err: error }, 'a connection could not go on after its dial')
     }
@@ -143,12 +153,8 @@ export class ProviderDialer implements Dialer {
 
   #serveLine(): void {
     for (let waiter = this.#waiters[0]; waiter !== undefined; waiter = this.#waiters[0]) {
-      const connected = this.#options.sockets.connect(
-        this.#provider,
-        waiter.kind,
-        this.#options.refusesRights,
-      )
-      if (E.isLeft(connected) && NOT_YET.has(connected.left.errno)) {
+      const connected = this.#connectFor(waiter)
+      if (E.isLeft(connected) && isNotYet(connected.left)) {
         if (this.#expire(connected.left)) continue
         this.#countRetry(connected.left)
         this.#wait(connected.left)
@@ -157,11 +163,26 @@ export class ProviderDialer implements Dialer {
       this.#waiters.shift()
       if (E.isRight(connected)) {
         this.#retryMs = this.#options.limits.connectRetryMs
-        this.#answer(waiter, connected.right)
+        if (waiter.as === 'role' && connected.right.as?.uid === 0) this.#sayRoot()
+        this.#answer(waiter, connected.right.socket, connected.right.as)
       } else {
         this.#fail(waiter, connected.left)
       }
     }
+  }
+
+  /** It is what was assigned, and seldom what was meant. */
+  #sayRoot(): void {
+    if (this.#saidRoot) return
+    this.#saidRoot = true
+    const { link, log } = this.#options
+    log.warn({ role: link.role, uid: 0 }, 'the role of the link is root in its provider')
+  }
+
+  #connectFor({ as, kind, named }: Waiter): E.Either<SyscallError | IdentityProblem, Connected> {
+    const { sockets, link, refusesRights, dialing } = this.#options
+    const credentialsByte = dialing.credentialsByte === true
+    return sockets.connect(this.#provider, kind, { as, link, refusesRights, named, credentialsByte })
   }
 
   #countRetry({ errno }: SyscallError): void {
@@ -195,7 +216,13 @@ export class ProviderDialer implements Dialer {
     return retryMs
   }
 
-  #fail(waiter: Waiter, error: SyscallError): void {
+  #fail(waiter: Waiter, error: SyscallError | IdentityProblem): void {
+    if (error._tag === 'IdentityProblem') {
+      const facts = { reason: error.reason, role: this.#options.link.role, as: asWords(waiter.as) }
+      this.#log.warn(facts, 'provider cannot be given the identity of the link: connection closed')
+      this.#answer(waiter, 'identity')
+      return
+    }
     if (error.errno === 'EPROTOTYPE') {
       this.#warn('provider has a socket of another type: connection closed', error)
       this.#answer(waiter, 'kind-mismatch')

@@ -6,10 +6,10 @@ import { E } from '../fp.ts'
 import { closeListener } from '../kernel/closing.ts'
 import type { BorrowedFd, OwnedFd } from '../kernel/fd.ts'
 import { type FileStatus, rename, sameFile, setMode, statusIn, statusOf, unlink } from '../kernel/files.ts'
-import { inMountNamespaceOf } from '../kernel/namespace.ts'
-import { bindHere, fileOf, openSocket, receiveCredentials, startListening } from '../kernel/socket.ts'
+import { inMountNamespaceOf, inNetworkNamespaceOf } from '../kernel/namespace.ts'
+import { bindHere, fileOf, openSocket, receiveCredentials } from '../kernel/socket.ts'
 import { type SyscallError, syscallError } from '../model/errors.ts'
-import type { PlantRequest } from './plant.ts'
+import { asksForCredentials, listen, type PlantRequest } from './plant.ts'
 import { privateName } from './private-name.ts'
 
 /** Access is decided by the link, not by the file's mode. */
@@ -55,15 +55,15 @@ const prepare = (
   directory: BorrowedFd,
   name: string,
 ): E.Either<SyscallError, FileStatus> => {
-  const { kind, backlog, subject, at } = request
+  const { subject, at } = request
   // On the listener, so that what is sent before the accept carries credentials too.
-  if (kind === 'seqpacket') receiveCredentials(socket)
+  if (asksForCredentials(request)) receiveCredentials(socket)
   const bound = bindInside(socket, request, directory, name)
   if (E.isLeft(bound)) return bound
   at('bound')
   const status = openToAll(socket, subject)
   if (E.isRight(status)) at('mode set')
-  const listening = E.isRight(status) ? startListening(socket, backlog, subject) : status
+  const listening = E.isRight(status) ? listen(socket, request) : status
   if (E.isRight(listening)) at('listening')
   else unlink(directory, name, subject)
   return E.isRight(listening) ? status : listening
@@ -101,6 +101,13 @@ const replace = (
   return failure
 }
 
+/** Abstract names are looked up where a socket was made: one that answers its clients is made where they are. */
+const openWhereAnswered = ({ kind, container, subject }: PlantRequest): E.Either<SyscallError, OwnedFd> => {
+  if (kind !== 'dgram') return openSocket(kind, subject)
+  const entered = inNetworkNamespaceOf(container.handle, subject, () => openSocket(kind, subject))
+  return E.isLeft(entered) ? entered : entered.right
+}
+
 /**
  * Make a listening socket at `name` in a directory, in the place of `stale` if there is one. On a Left nothing is left
  * behind, and nothing was destroyed. EEXIST: what stands there is not what was looked at.
@@ -111,8 +118,8 @@ export const makeSocketFile = (
   name: string,
   stale: FileStatus | undefined,
 ): E.Either<SyscallError, SocketFile> => {
-  const { kind, subject, at, scribe, target } = request
-  const socket = openSocket(kind, subject)
+  const { subject, at, scribe, target } = request
+  const socket = openWhereAnswered(request)
   if (E.isLeft(socket)) return socket
   const temporary = privateName()
   const trace = scribe.announce({ kind: 'socket', path: target, private: temporary })

@@ -36,6 +36,12 @@ const serve = (socket: Socket): void => {
       return
     }
     head = Buffer.concat([head, chunk])
+    // A line ahead of the head tells who comes (docs/identity.md).
+    if (head[0] === 0x7b) {
+      const end = head.indexOf('\n')
+      head = end < 0 ? head : head.subarray(end + 1)
+      if (end < 0) return
+    }
     if (head.length < HEAD_BYTES) return
     verb = String.fromCharCode(head[0] ?? 0)
     if (head.length > HEAD_BYTES) take(head.subarray(HEAD_BYTES))

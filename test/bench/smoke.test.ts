@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { canRunHere, isInstalled } from '../support/requirements.ts'
+import { hasWeston } from '../support/weston.ts'
 import { HAPROXY } from './haproxy.ts'
 
 const MAIN = 'build/test/bench/main.js'
@@ -99,6 +100,18 @@ describe('the benchmark', () => {
       const proxies = ['pv-xconnect rest', 'pv-xconnect unix', ...others]
       const isOfAProxy = /\.(core-.*|stuck)$/.test(figure)
       assert.deepEqual(contenders, isOfAProxy ? proxies : ['direct', ...proxies], figure)
+    }
+  })
+
+  test('gives every figure of Wayland, with every message in its place', { timeout: 60_000 }, async t => {
+    if (!canRunHere(t) || !hasWeston(t)) return
+    const report = await reportOf('--only', 'wayland')
+    assert.deepEqual(report.problems, [])
+    const figures = figuresIn(report)
+    assert.ok(figures.size >= 8, [...figures.keys()].join(', '))
+    for (const [figure, contenders] of figures) {
+      const links = ['pv-xconnect wayland', 'pv-xconnect unix']
+      assert.deepEqual(contenders, figure.includes('.core-') ? links : ['direct', ...links], figure)
     }
   })
 

@@ -2,8 +2,11 @@
 import assert from 'node:assert/strict'
 import { existsSync, readFileSync } from 'node:fs'
 import { describe, test } from 'node:test'
+import { DRM_MAJOR, judge } from '../../plugins/drm/rules.ts'
 import { FIGURES, RESPONSE_HEAD_TIME } from '../../plugins/rest/figures.ts'
 import { REFUSALS } from '../../plugins/rest/refusals.ts'
+import { FIGURES as WAYLAND_FIGURES } from '../../plugins/wayland/figures.ts'
+import { VISIBLE_TO_ALL } from '../../plugins/wayland/interfaces.ts'
 import { allowedOf, type Option, usageOf } from '../../src/cli/arguments.ts'
 import { DAEMON_OPTIONS, type DaemonConfig, DEFAULT_CONFIG } from '../../src/cli/options.ts'
 import { metricsText } from '../../src/control/metrics.ts'
@@ -101,6 +104,7 @@ describe('docs/operations.md', () => {
           { ...figure, kind: 'gauge' },
           { ...figure, of: 'link', name: 'accept_pauses', labels: { reason: 'error' }, kind: 'total' },
           { ...figure, of: 'link', name: 'dial_retries', labels: { errno: 'ENOENT' }, kind: 'total' },
+          { ...figure, of: 'link', name: 'datagrams_dropped', labels: {}, kind: 'total' },
           { ...figure, of: 'link', name: 'descriptors_dropped', labels: {}, kind: 'total' },
         ],
         histograms: [{ name: 'figure', help: 'F.', bucketsMs: [5], counts: [0, 1], sumMs: 6 }],
@@ -225,6 +229,55 @@ describe('docs/rest.md', () => {
     const named = matchesOf(page, /`--([a-z-]+)`/g)
     for (const flag of named) assert.ok(known.includes(flag), flag)
     for (const flag of known.filter(flag => flag.startsWith('rest-'))) assert.ok(named.has(flag), flag)
+  })
+})
+
+describe('docs/drm.md', () => {
+  test('has the table of roles as it is', () => {
+    const [, section = ''] = read('docs/drm.md').split('## Who may have what')
+    const rows = section.split('\n').filter(line => /^\| .* \| (yes|no) \| (yes|no) \|$/.test(line))
+    const told = rows.map(row => row.split('|').map(cell => cell.trim().replaceAll('`', '')))
+    assert.deepEqual(
+      told.map(([, role]) => role),
+      ['master', 'render', 'any', 'admin', 'any other'],
+    )
+    const gets = (role: string, minor: number): string =>
+      E.isRight(judge(role, '/x', { type: 'character', major: DRM_MAJOR, minor, kernelName: null }))
+        ? 'yes'
+        : 'no'
+    for (const [, role = '', card, render] of told)
+      assert.deepEqual([card, render], [gets(role, 0), gets(role, 128)], role)
+  })
+})
+
+describe('docs/wayland.md', () => {
+  const page = read('docs/wayland.md')
+  const sectionOf = (heading: string): string => page.split(`\n## ${heading}\n`)[1]?.split(/^## /m)[0] ?? ''
+
+  test('has every interface that everybody sees, in its group, and no other', () => {
+    const groups = [...sectionOf('What everybody sees').matchAll(/^\*\*([\w ]+)\*\*: ((?:`\w+`\s+)+)/gm)]
+    const told = groups.map(([, group, names = '']) => [group, [...matchesOf(names, /`(\w+)`/g)]])
+    assert.deepEqual(told, Object.entries(VISIBLE_TO_ALL))
+  })
+
+  test('has each counter, and each reason of a refusal', () => {
+    const counters = sectionOf('Counters')
+    const figures: readonly Figure[] = Object.values(WAYLAND_FIGURES)
+    assert.deepEqual(
+      sorted(matchesOf(counters, /^\| `(\w+)` \|/gm)),
+      sorted(new Set(figures.map(({ name }) => name))),
+    )
+    for (const { labels = {} } of figures) {
+      for (const reason of Object.values(labels)) assert.ok(counters.includes(`\`${reason}\``), reason)
+    }
+  })
+
+  test('names every option of wayland links with its default, and none that does not exist', () => {
+    const limits = sectionOf('Limits')
+    for (const option of DAEMON_OPTIONS.filter(({ flag }) => flag.startsWith('wayland-')))
+      assert.ok(limits.includes(`\`--${option.flag}\` | ${option.show(DEFAULT_CONFIG)} |`), option.flag)
+    const known = DAEMON_OPTIONS.map(({ flag }) => flag)
+    for (const flag of matchesOf(page, /`--([a-z-]+)[`\s]/g)) assert.ok(known.includes(flag), flag)
   })
 })
 

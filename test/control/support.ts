@@ -42,6 +42,8 @@ export interface ViewOptions {
   readonly retryDelayMs?: number
   readonly counters?: Partial<Counters>
   readonly since?: number
+  /** It is a device node of this number. */
+  readonly device?: string
 }
 
 /** A link in any state; mediating, if nobody says otherwise. */
@@ -50,7 +52,8 @@ export const aView = (options: ViewOptions = {}): LinkView => {
   const desired = (options.link ?? aLink()).desired(options.verdict)
   const planted = {
     target: desired.link.target,
-    kind: 'stream',
+    kind: options.device === undefined ? 'stream' : 'node',
+    ...(options.device === undefined ? {} : { represents: options.device }),
     device: '0:1',
     inode: '7',
     directoriesMade: ['/run/pv'],

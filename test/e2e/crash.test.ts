@@ -31,6 +31,19 @@ const TARGETS = [
   '/run/four.sock',
   '/opt/deep/er/and/deeper/five.sock',
   '/opt/deep/six.sock',
+  '/run/pvx/log.sock',
+]
+const LOG_TARGET = '/run/pvx/log.sock'
+const LOG_SOCKET = '/run/svc/log.sock'
+/** What their providers are told; a daemon can be killed as somebody else, too. */
+const INTERFACES = [
+  'unix',
+  'unix+stream+role-peercred',
+  'unix+creds',
+  'unix+role-creds+peercred',
+  'unix',
+  'unix+nofds',
+  'unix+dgram+creds',
 ]
 const WATCHED = ['/run', '/opt', '/tmp', '/srv']
 
@@ -72,6 +85,7 @@ test('killed again and again, it leaves nothing behind and goes on', {
   const provider = await startPeer(svc)
   await provider.listen('door', SOCKET)
   await provider.serve('door', 'echo')
+  await provider.listen('log', LOG_SOCKET, { kind: 'dgram' })
 
   const openConsumer = async (name: string, disk?: string): Promise<Consumer> => {
     const container = await startContainer(name, scratch, disk === undefined ? {} : { disk })
@@ -91,8 +105,19 @@ test('killed again and again, it leaves nothing behind and goes on', {
     const graph: Entry[] = []
     for (const [consumer, targets] of wanted) {
       for (const target of targets) {
-        const name = `svc${TARGETS.indexOf(target)}`
-        graph.push(entryFor({ name, consumer: consumer.container, provider: svc, target }))
+        const index = TARGETS.indexOf(target)
+        const name = `svc${index}`
+        graph.push(
+          entryFor({
+            name,
+            consumer: consumer.container,
+            provider: svc,
+            target,
+            ...(target === LOG_TARGET ? { socket: LOG_SOCKET } : {}),
+            role: '1001',
+            interface: INTERFACES[index] ?? 'unix',
+          }),
+        )
       }
     }
     ctrl.serve(graph)
@@ -123,16 +148,18 @@ test('killed again and again, it leaves nothing behind and goes on', {
       )
       for (const [index, target] of targets.entries()) {
         const line = `line-${round}-${index}`
+        const kind = target === LOG_TARGET ? 'dgram' : 'stream'
         await eventually(
           `${target} in ${consumer.name} answers after kill ${round}`,
           async () => {
-            await consumer.peer.connect(line, target)
+            await consumer.peer.connect(line, target, { kind })
             return true
           },
           20_000,
         )
         await consumer.peer.send(line, 'hello')
-        assert.equal((await consumer.peer.readExactly(line, 5)).text, 'hello')
+        const heard = kind === 'dgram' ? provider.receiveMessage('log') : consumer.peer.readExactly(line, 5)
+        assert.equal((await heard).text, 'hello')
         await consumer.peer.close(line)
       }
     }

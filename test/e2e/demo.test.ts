@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { describe, test } from 'node:test'
 import { runBundle } from '../cli/support.ts'
 import { needsRoot } from '../support/privileges.ts'
+import { isInstalled } from '../support/requirements.ts'
 
 const demoFolders = (): readonly string[] =>
   readdirSync(tmpdir()).filter(name => name.startsWith('pv-xconnect-demo-'))
@@ -40,5 +41,11 @@ describe('the demo', () => {
       assert.match(request, / \| X-PV-Client: app \| X-PV-Role: reader \| /)
       assert.doesNotMatch(request, /root|admin/)
     }
+    if (!isInstalled('weston')) return
+    const refused = answers.indexOf('refused: invalid global weston_screenshooter (17)')
+    assert.ok(
+      refused > 0 && answers.slice(refused).includes('weston_screenshooter is bound'),
+      answers.join('\n'),
+    )
   })
 })

@@ -272,9 +272,9 @@ scenario('an option that nobody knows blocks its link', async world => {
   await isBlocked(world, pair, { interface: 'unix+telepathy' }, /telepathy/)
 })
 
-scenario('an identity option, which comes later, blocks its link', async world => {
+scenario('two identities at once block their link', async world => {
   const pair = await connectedPair(world, { service: 'echo' })
-  await isBlocked(world, pair, { interface: 'unix+creds' }, /creds/)
+  await isBlocked(world, pair, { interface: 'unix+creds+role-creds' }, /role-creds/)
 })
 
 scenario('two options that contradict each other block their link', async world => {
@@ -282,10 +282,10 @@ scenario('two options that contradict each other block their link', async world 
   await isBlocked(world, pair, { interface: 'unix+stream+seqpacket' }, /seqpacket/)
 })
 
-scenario('a DGRAM provider blocks its link', async world => {
+scenario('a DGRAM provider blocks a link that needs connections', async world => {
   const pair = await connectedPair(world, { service: 'echo' })
   await pair.provider.listen('mail', '/run/svc/mail.sock', { kind: 'dgram' })
-  await isBlocked(world, pair, { socket: '/run/svc/mail.sock' }, /dgram/i)
+  await isBlocked(world, pair, { socket: '/run/svc/mail.sock', interface: 'unix+peercred' }, /dgram/i)
 })
 
 scenario('an interface that is a label for people is no option', async world => {

@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import {
   alignControl,
+  BPF_QUERY,
   CMSGHDR,
   EPOLL_EVENT,
   IOVEC,
@@ -19,6 +20,7 @@ import {
   RLIMIT,
   SOCKADDR_UN,
   STATX,
+  UCRED,
 } from '../../src/kernel/structs.ts'
 
 const OURS: Readonly<Record<string, Readonly<Record<string, number>>>> = {
@@ -31,6 +33,8 @@ const OURS: Readonly<Record<string, Readonly<Record<string, number>>>> = {
   SOCKADDR_UN,
   POLLFD,
   RLIMIT,
+  BPF_QUERY,
+  UCRED,
 }
 
 /** Our name of a structure: C's, and its fields by our names. */
@@ -48,6 +52,7 @@ const IN_C: Readonly<Record<string, readonly [string, Readonly<Record<string, st
       flags: 'msg_flags',
     },
   ],
+  UCRED: ['struct ucred', { pid: 'pid', uid: 'uid', gid: 'gid' }],
   CMSGHDR: ['struct cmsghdr', { length: 'cmsg_len', level: 'cmsg_level', type: 'cmsg_type' }],
   EPOLL_EVENT: ['struct epoll_event', { events: 'events', data: 'data' }],
   OPEN_HOW: ['struct open_how', { flags: 'flags', mode: 'mode', resolve: 'resolve' }],
@@ -59,6 +64,7 @@ const IN_C: Readonly<Record<string, readonly [string, Readonly<Record<string, st
       gid: 'stx_gid',
       mode: 'stx_mode',
       inode: 'stx_ino',
+      length: 'stx_size',
       rdevMajor: 'stx_rdev_major',
       rdevMinor: 'stx_rdev_minor',
       devMajor: 'stx_dev_major',
@@ -68,6 +74,18 @@ const IN_C: Readonly<Record<string, readonly [string, Readonly<Record<string, st
       changedSeconds: 'stx_ctime.tv_sec',
       changedNanoseconds: 'stx_ctime.tv_nsec',
       mountId: 'stx_mnt_id',
+    },
+  ],
+  // The part that a query takes: its last field is newer than the headers may be.
+  BPF_QUERY: [
+    'union bpf_attr',
+    {
+      target: 'query.target_fd',
+      attachType: 'query.attach_type',
+      queryFlags: 'query.query_flags',
+      attachFlags: 'query.attach_flags',
+      programIds: 'query.prog_ids',
+      programCount: 'query.prog_cnt',
     },
   ],
   SOCKADDR_UN: ['struct sockaddr_un', { family: 'sun_family', path: 'sun_path' }],
@@ -84,6 +102,7 @@ const HEADERS = [
   'sys/un.h',
   'sys/resource.h',
   'poll.h',
+  'linux/bpf.h',
   'linux/openat2.h',
   'linux/stat.h',
 ]
@@ -132,6 +151,7 @@ test('every size and offset is the one that the C compiler of this machine uses'
   }
   for (const [struct, layout] of Object.entries(OURS)) {
     for (const [field, value] of Object.entries(layout)) {
+      if (struct === 'BPF_QUERY' && field === 'size') continue
       assert.equal(value, theirs.get(`${struct} ${field}`), `${struct}.${field}`)
     }
   }

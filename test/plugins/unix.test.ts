@@ -1,11 +1,12 @@
 /** The unix plugin's decisions: what a link's option string and socket mean. No toolbox does anything here. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { providerSocketOf } from '../../plugins/unix/address.ts'
+import { greetingFor } from '../../plugins/unix/greeting.ts'
 import plugin from '../../plugins/unix/index.ts'
-import { optionsOf } from '../../plugins/unix/options.ts'
+import { optionsOf, type UnixOptions } from '../../plugins/unix/options.ts'
 import { E } from '../../src/fp.ts'
 import type { Link } from '../../src/model/link.ts'
+import { providerSocketOf } from '../../src/model/provider-socket.ts'
 import { aLink } from '../support/builders.ts'
 import { failureOf, must } from '../support/descriptors.ts'
 import { fakeWorld, placeOf } from '../support/fakes.ts'
@@ -22,16 +23,28 @@ const OPTIONS: readonly (readonly [string, string])[] = [
   ['UNIX+stream', 'detected'],
   ['dbus+stream', 'detected'],
   ['/run/old.sock', 'detected'],
-  // Of the contract, but not of this version.
-  ['unix+dgram', 'dgram: not supported by this version'],
-  ['unix+nofds', 'nofds: not supported by this version'],
-  ['unix+greeting', 'greeting: not supported by this version'],
-  ['unix+creds', 'creds: not supported by this version'],
-  ['unix+role-creds', 'role-creds: not supported by this version'],
-  ['unix+peercred', 'peercred: not supported by this version'],
-  ['unix+role-peercred', 'role-peercred: not supported by this version'],
-  ['unix+stream+creds', 'creds: not supported by this version'],
-  ['unix+creds+stream', 'creds: not supported by this version'],
+  ['unix+dgram', 'dgram'],
+  ['unix+nofds', 'detected, no descriptors'],
+  ['unix+greeting', 'detected, greeting'],
+  ['unix+creds', 'detected, credentials of the writer'],
+  ['unix+role-creds', 'detected, credentials of the role'],
+  ['unix+peercred', 'detected, as peer'],
+  ['unix+role-peercred', 'detected, as role'],
+  ['unix+stream+creds', 'stream, credentials of the writer'],
+  ['unix+creds+stream', 'stream, credentials of the writer'],
+  ['unix+dgram+creds+nofds', 'dgram, no descriptors, credentials of the writer'],
+  ['unix+role-creds+dgram', 'dgram, credentials of the role'],
+  ['unix+greeting+creds+peercred', 'detected, greeting, credentials of the writer, as peer'],
+  ['unix+seqpacket+role-peercred+greeting', 'seqpacket, greeting, as role'],
+  ['unix+creds+role-creds', 'role-creds: contradicts creds'],
+  ['unix+role-creds+creds', 'creds: contradicts role-creds'],
+  ['unix+peercred+role-peercred', 'role-peercred: contradicts peercred'],
+  ['unix+role-peercred+peercred', 'peercred: contradicts role-peercred'],
+  ['unix+dgram+greeting', 'greeting: contradicts dgram: a datagram socket has no connections'],
+  ['unix+peercred+dgram', 'peercred: contradicts dgram: a datagram socket has no connections'],
+  ['unix+role-peercred+dgram', 'role-peercred: contradicts dgram: a datagram socket has no connections'],
+  ['unix+creds+creds', 'creds: given twice'],
+  ['unix+nofds+nofds', 'nofds: given twice'],
   // Unknown, repeated, contradicting.
   ['unix+', ': not an option of unix links'],
   ['unix+stream+', ': not an option of unix links'],
@@ -41,17 +54,27 @@ const OPTIONS: readonly (readonly [string, string])[] = [
   ['unix+stream+stream', 'stream: given twice'],
   ['unix+stream+seqpacket', 'seqpacket: contradicts stream'],
   ['unix+seqpacket+stream', 'stream: contradicts seqpacket'],
+  ['unix+stream+dgram', 'dgram: contradicts stream'],
   // Names that every object has are no options.
   ['unix+constructor', 'constructor: not an option of unix links'],
   ['unix+toString', 'toString: not an option of unix links'],
   ['unix+__proto__', '__proto__: not an option of unix links'],
 ]
 
+const inWords = ({ kind, refusesDescriptors, greets, credentials, dialAs }: UnixOptions): string =>
+  [
+    kind,
+    ...(refusesDescriptors ? ['no descriptors'] : []),
+    ...(greets ? ['greeting'] : []),
+    ...(credentials === 'none' ? [] : [`credentials of the ${credentials}`]),
+    ...(dialAs === 'daemon' ? [] : [`as ${dialAs}`]),
+  ].join(', ')
+
 for (const [value, expected] of OPTIONS) {
   test(`the interface ${JSON.stringify(value)} means ${JSON.stringify(expected)}`, () => {
     const options = optionsOf(value)
     const said = E.isRight(options)
-      ? options.right.kind
+      ? inWords(options.right)
       : options.left._tag === 'OptionRefused'
         ? `${options.left.option}: ${options.left.reason}`
         : options.left._tag
@@ -116,6 +139,37 @@ test('64 letters are still a safe value', () =>
     'x'.repeat(64),
   ))
 
+/** The greeting that a link's provider gets for a process with these ids. */
+const greetingOf = (fields: Partial<Link>): string =>
+  Buffer.from(must(greetingFor(withFields(fields)))({ pid: 17, uid: 1000, gid: 100 })).toString('latin1')
+
+test('the greeting is one line of JSON, to the byte', () =>
+  assert.equal(
+    greetingOf({ consumer: 'app', role: 'any', name: 'raw' }),
+    '{"pvx":1,"consumer":"app","role":"any","service":"raw","pid":17,"uid":1000,"gid":100}\n',
+  ))
+
+for (const name of ['a"b\\c', 'zwei\nZeilen', 'Küche', '🎥', '\u2028', '\u007f', '","uid":0,"x":"'])
+  test(`a name ${JSON.stringify(name)} stays a name in the greeting, in ASCII`, () => {
+    const line = greetingOf({ consumer: name })
+    assert.match(line, /^\{"pvx":1,[ -~]*\}\n$/)
+    assert.deepEqual(JSON.parse(line), {
+      pvx: 1,
+      consumer: name,
+      role: withFields({}).role,
+      service: withFields({}).name,
+      pid: 17,
+      uid: 1000,
+      gid: 100,
+    })
+  })
+
+test('names that leave no room for the greeting block the link', () => {
+  assert.ok(E.isRight(greetingFor(withFields({ consumer: 'x'.repeat(800) }))))
+  assert.equal(failureOf(greetingFor(withFields({ consumer: 'x'.repeat(1000) })))._tag, 'OptionRefused')
+  assert.equal(failureOf(greetingFor(withFields({ role: 'ü'.repeat(200) })))._tag, 'OptionRefused')
+})
+
 test('a link is planted at its target, for the socket that its markers give', async () => {
   const world = fakeWorld()
   const link = withFields({ socket: '/run/{role}.sock', role: 'admin' })
@@ -128,7 +182,7 @@ test('a link is planted at its target, for the socket that its markers give', as
 
 test('a link with an option that cannot be given plants nothing', async () => {
   const world = fakeWorld()
-  const link = withFields({ interface: 'unix+creds' })
+  const link = withFields({ interface: 'unix+creds+role-creds' })
   assert.equal(failureOf(await plugin.onLinkAdded(link, world.host.toolboxFor(link))())._tag, 'OptionRefused')
   assert.equal(world.planted.size, 0)
 })

@@ -220,7 +220,8 @@ test('packets of a peer that resets between the look at one and its reading all 
     for (const text of ['one', 'two', 'three']) writer.send(text)
     const outbox = new PacketOutbox(traffic, sink.borrowed)
     const held = meanwhile(traffic.held, () => writer.close())
-    assert.equal(readPackets(ours.fd, 'consumer', outbox, createCounters(fakeLog()), held), 'ended')
+    const from = { fd: ours.fd, side: 'consumer', descriptors: 'exact', held, mostBytes: 1000 } as const
+    assert.equal(readPackets(from, outbox, createCounters(fakeLog())), 'ended')
     assert.deepEqual(await texts(reader, 3), ['one', 'two', 'three'])
     for (const end of [ours, sink, reader]) end.close()
   }))

@@ -77,3 +77,30 @@ test('a session that is over is woken no more', () =>
       assert.deepEqual(relay.faults, [])
     },
   ))
+
+test('a session is told that its connection is over, once, however that came', async () => {
+  const ends = {
+    'the session closes it': (relay: TestRelay) => relay.connect().consumer.close(),
+    'the relay closes it': (relay: TestRelay) => {
+      relay.connect()
+      for (const connection of [...relay.open]) connection.close()
+    },
+  }
+  for (const [how, end] of Object.entries(ends)) {
+    let closed = 0
+    const session = (): Session => ({
+      on: (input, out) => {
+        if (input.kind === 'ended') out.close('now')
+      },
+      closed: () => {
+        closed += 1
+      },
+    })
+    await withRelay({ session }, async relay => {
+      end(relay)
+      await until('the connection is over', () => relay.open.size === 0)
+      assert.equal(closed, 1, how)
+    })
+    assert.equal(closed, 1, how)
+  }
+})

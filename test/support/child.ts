@@ -9,15 +9,26 @@ export const untilEnded = async (child: ChildProcess): Promise<void> => {
   if (!hasEnded(child)) await once(child, 'exit')
 }
 
+export interface Ended {
+  /** The exit code, or the signal's name. */
+  readonly code: number | string
+  readonly out: string
+  readonly complaints: string
+}
+
+/** Run it to its end, whatever that is. */
+export const untilDone = async (child: ChildProcessWithoutNullStreams): Promise<Ended> => {
+  child.stdin.end()
+  const [out, complaints] = await Promise.all([text(child.stdout), text(child.stderr), untilEnded(child)])
+  return { code: child.exitCode ?? child.signalCode ?? '', out, complaints }
+}
+
 /** What it printed. Throws with its complaints if it fails; `command` is how it is called then. */
 export const runToEnd = async (
   child: ChildProcessWithoutNullStreams,
   command: readonly string[],
 ): Promise<string> => {
-  child.stdin.end()
-  const [output, complaints] = await Promise.all([text(child.stdout), text(child.stderr), untilEnded(child)])
-  if (child.exitCode !== 0) {
-    throw new Error(`${command.join(' ')}: exit ${child.exitCode ?? child.signalCode}: ${complaints}`)
-  }
-  return output
+  const { code, out, complaints } = await untilDone(child)
+  if (code !== 0) throw new Error(`${command.join(' ')}: exit ${code}: ${complaints}`)
+  return out
 }

@@ -1,6 +1,7 @@
 /**
  * The session seam without any socket: feeds a session as the relay does, and records where bytes and descriptors go.
  * Descriptors are plain numbers here, each with the position of the byte it belongs to; the clock only goes when told to.
+ * `queued` ones are in a line beside the bytes instead: no byte that passes takes any along.
  *
  * As strict as the relay, or stricter: what a session was shown is overwritten as soon as the call is over, a side that is
  * paused is not read, what is left is offered again with more or after `resume`, and a full buffer that nothing is taken
@@ -11,9 +12,13 @@ import type {
   Commands,
   CommonCounter,
   DialError,
+  DialIdentity,
+  DialledAs,
+  FdTokens,
   Figure,
   Histogram,
   Session,
+  SessionFactory,
   SessionInput,
   Side,
 } from '../../src/relay/contract.ts'
@@ -27,6 +32,8 @@ const INPUT_BYTES = 256 * 1024
 /** How long a lingering close waits for the consumer's end. */
 const LINGER_MS = 5000
 const NOTHING = Buffer.alloc(0)
+/** The relay's own timer: no session can name it. */
+const WAKING = '\0waking'
 
 interface Pending {
   /** Shown to the session and not consumed. */
@@ -76,9 +83,22 @@ export interface Report {
   readonly facts: Readonly<Record<string, string | number>>
 }
 
+export interface Recording {
+  /** Default: at once. */
+  readonly dials?: 'at once' | 'when told'
+  /** `queued`: descriptors are a line beside the bytes. Default: `exact`. */
+  readonly descriptors?: 'exact' | 'queued'
+  /** Whom a provider sees that is not dialled as the daemon. */
+  readonly as?: DialledAs
+}
+
 export class RecordingCommands implements Commands {
   readonly #session: Session
   readonly #dialsAtOnce: boolean
+  readonly #queues: boolean
+  readonly #as: DialledAs
+  #dialledAs: DialledAs | undefined
+  #isOver = false
   readonly #input: Readonly<Record<Side, Pending>> = { consumer: nothing(), provider: nothing() }
   readonly #output: Readonly<Record<Side, Output>> = { consumer: empty(), provider: empty() }
   readonly #timers = new SessionTimers(from =>
@@ -103,9 +123,15 @@ export class RecordingCommands implements Commands {
   /** The first close that was asked for. */
   closing: 'now' | 'flush' | 'linger' | undefined
 
-  constructor(session: Session, uid: number, dials: 'at once' | 'when told' = 'at once') {
-    this.#session = session
+  constructor(
+    session: Session | SessionFactory,
+    uid: number,
+    { dials = 'at once', descriptors = 'exact', as = { uid: 1000, gid: 1000 } }: Recording = {},
+  ) {
+    this.#session = typeof session === 'function' ? session({ wake: () => this.wake() }) : session
     this.#dialsAtOnce = dials === 'at once'
+    this.#queues = descriptors === 'queued'
+    this.#as = as
     this.#tell({ kind: 'opened', peer: { pid: 1, uid, gid: uid } })
     this.#run()
   }
@@ -183,8 +209,27 @@ export class RecordingCommands implements Commands {
   dialled(failed?: DialError): void {
     if (!this.dialling) throw new Error('nobody was dialled')
     this.#dial = failed === undefined ? 'reached' : 'failed'
-    this.#tell(failed === undefined ? { kind: 'dialled' } : { kind: 'dialled', failed })
+    if (failed !== undefined) this.#tell({ kind: 'dialled', failed })
+    else if (this.#dialledAs !== undefined) this.#tell({ kind: 'dialled', as: this.#dialledAs })
+    else this.#tell({ kind: 'dialled' })
     this.#run()
+  }
+
+  /** It is told soon: with the next time that passes, however little. */
+  wake(): void {
+    if (!this.closed && !this.#isOver) this.#timers.set(WAKING, this.#now, 0)
+  }
+
+  /** The relay ends the connection by itself. */
+  cut(): void {
+    this.closing ??= 'now'
+    this.#end()
+  }
+
+  #end(): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#session.closed?.()
   }
 
   withdraw(): void {
@@ -200,13 +245,14 @@ export class RecordingCommands implements Commands {
       if (this.closed || next === undefined || next.at > until) break
       this.#now = Math.max(this.#now, next.at)
       this.#timers.clear(next.name)
-      this.#tell({ kind: 'timer', name: next.name })
+      this.#tell(next.name === WAKING ? { kind: 'woken' } : { kind: 'timer', name: next.name })
       this.#run()
     }
     this.#now = until
     if (this.#lingersUntil === undefined || this.#lingersUntil > until) return
     this.#lingersUntil = undefined
     this.#session.on({ kind: 'linger-over' }, this)
+    this.#end()
   }
 
   // How the relay goes about it.
@@ -231,6 +277,7 @@ export class RecordingCommands implements Commands {
     } finally {
       this.#runs = false
     }
+    if (this.closing === 'now' || this.closing === 'flush') this.#end()
   }
 
   #answersDial(): boolean {
@@ -276,10 +323,10 @@ export class RecordingCommands implements Commands {
       if (input.opaque > 0) {
         const passing = Math.min(input.opaque, bytes.length - before)
         input.opaque -= passing
-        this.#pass(from, passing, input.fds.filter(({ at }) => at < passing).length)
+        this.#pass(from, passing, this.#queues ? 0 : input.fds.filter(({ at }) => at < passing).length)
       } else {
-        const fds = { count: input.fds.length, at: input.fds[0]?.at ?? 0 }
         const view = this.#shown.subarray(before)
+        const fds = this.#fdsOf(input, view.length)
         this.#session.on({ kind: 'bytes', from, view, fds }, this)
         if (this.#seen === before && input.opaque === 0 && !input.again) break
         input.again = false
@@ -289,6 +336,12 @@ export class RecordingCommands implements Commands {
     this.#shown.fill(0xee)
     this.#shown = new Uint8Array(0)
     this.#offered = undefined
+  }
+
+  /** Queued ones are there as soon as their byte is, and belong to none. */
+  #fdsOf({ fds }: Pending, shown: number): FdTokens {
+    if (!this.#queues) return { count: fds.length, at: fds[0]?.at ?? 0 }
+    return { count: fds.filter(({ at }) => at < shown).length, at: 0 }
   }
 
   #take(from: Side, bytes: number, fds: number): readonly [Uint8Array, readonly number[]] {
@@ -350,8 +403,9 @@ export class RecordingCommands implements Commands {
     input.paused = false
   }
 
-  dial(): void {
-    this.said.push('dial')
+  dial(identity: DialIdentity): void {
+    this.said.push(identity === 'daemon' ? 'dial' : `dial ${identity}`)
+    this.#dialledAs = identity === 'daemon' ? undefined : this.#as
     if (this.#dial === 'none') this.#dial = 'asked'
   }
 

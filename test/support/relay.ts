@@ -26,12 +26,12 @@ import { DEFAULT_LIMITS, type Limits } from '../../src/model/limits.ts'
 import type { Reactor } from '../../src/reactor/contract.ts'
 import { createReactor } from '../../src/reactor/reactor.ts'
 import { Connection } from '../../src/relay/connection.ts'
-import type { DialError, DialIdentity, SessionFactory } from '../../src/relay/contract.ts'
+import type { DialError, SessionFactory } from '../../src/relay/contract.ts'
 import { createCounters } from '../../src/relay/counters.ts'
 import { HeldDescriptors, sharesOf } from '../../src/relay/descriptor-reserve.ts'
 import type { Flow } from '../../src/relay/flow.ts'
 import { PacketFlow, StreamFlow } from '../../src/relay/plain-flow.ts'
-import type { Descriptors, Dialer, LinkTraffic } from '../../src/relay/ports.ts'
+import type { Descriptors, DialAs, DialDone, Dialer, LinkTraffic } from '../../src/relay/ports.ts'
 import { SessionFlow } from '../../src/relay/session-flow.ts'
 import type { SocketKind } from '../../src/toolbox/contract.ts'
 import { must } from './descriptors.ts'
@@ -203,9 +203,9 @@ export class Wire {
 }
 
 interface Call {
+  readonly as: DialAs
   readonly kind: SocketKind
-  readonly done: (result: OwnedFd | DialError) => void
-  readonly identity: DialIdentity
+  readonly done: DialDone
 }
 
 /** A provider that answers when it is told to, or at once. */
@@ -213,7 +213,7 @@ export class FakeDialer implements Dialer {
   /** The provider's ends of what has been dialled, in order. */
   readonly wires: Wire[] = []
   readonly waiting: Call[] = []
-  readonly identities: DialIdentity[] = []
+  readonly identities: DialAs[] = []
   cancelled = 0
   #patient: boolean
 
@@ -221,9 +221,9 @@ export class FakeDialer implements Dialer {
     this.#patient = patient
   }
 
-  dial(identity: DialIdentity, kind: SocketKind, done: (result: OwnedFd | DialError) => void) {
-    const call: Call = { identity, kind, done }
-    this.identities.push(identity)
+  dial(as: DialAs, kind: SocketKind, done: DialDone) {
+    const call: Call = { as, kind, done }
+    this.identities.push(as)
     this.waiting.push(call)
     if (!this.#patient) this.answer()
     return () => {
@@ -316,6 +316,7 @@ export const startRelay = (options: RelayOptions = {}): TestRelay => {
     kind,
     descriptors: options.descriptors ?? 'exact',
     session: options.session,
+    introduction: undefined,
     dialer,
     counters: createCounters(log),
     held: held.ofLink(),

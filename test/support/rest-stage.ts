@@ -55,7 +55,7 @@ export class RestStage {
 
   constructor({ consumer = 'app', role = 'any', limits = {}, dials = 'at once', session }: Staging = {}) {
     const real = (): Session => restSessions({ consumer, role }, { ...DEFAULT_LIMITS, ...limits })()
-    this.commands = new RecordingCommands(session ?? real(), 0, dials)
+    this.commands = new RecordingCommands(session ?? real(), 0, { dials })
   }
 
   consumerSays(text: string): this {

@@ -2,8 +2,14 @@
 import { Io } from '../../src/kernel/errno.ts'
 import { OwnedFd } from '../../src/kernel/fd.ts'
 import { pathOf, resolveIn } from '../../src/kernel/files.ts'
-import { inNetworkNamespaceOf } from '../../src/kernel/namespace.ts'
-import { closeProcess, openHost, openProcess, type ProcessHandle } from '../../src/kernel/process.ts'
+import { creatingAs, inNetworkNamespaceOf } from '../../src/kernel/namespace.ts'
+import {
+  closeProcess,
+  openHost,
+  openProcess,
+  ownerFor,
+  type ProcessHandle,
+} from '../../src/kernel/process.ts'
 import {
   accept,
   bindAbstract,
@@ -64,6 +70,11 @@ export class Server {
     }
   }
 
+  /** Of every message to it, and to those that are accepted from now on. */
+  askCredentials(): void {
+    receiveCredentials(this.#fd.borrowed)
+  }
+
   /** Whether a client waits; it is taken if so. */
   get visited(): boolean {
     const fd = accept(this.#fd.borrowed)
@@ -85,7 +96,8 @@ const bindAtPath = (socket: OwnedFd, path: string, at: number): void => {
   )
   const back = process.cwd()
   process.chdir(pathOf(directory.borrowed))
-  must(bindHere(socket.borrowed, path.slice(slash + 1), path))
+  const owner = withProcess(at, handle => must(ownerFor(pid(at), handle)))
+  must(creatingAs(owner, () => bindHere(socket.borrowed, path.slice(slash + 1), path)))
   process.chdir(back)
   directory.close()
 }

@@ -3,12 +3,12 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Session, SessionInput } from '../../src/relay/contract.ts'
 import type { ConnectRequest } from '../../src/toolbox/contract.ts'
-import { leavesNoDescriptors } from '../support/descriptors.ts'
+import { leavesNoDescriptors, must } from '../support/descriptors.ts'
 import { needsRoot } from '../support/privileges.ts'
 import { quiet, until } from '../support/relay.ts'
 import { opensTheWayHome } from '../support/sandbox.ts'
-import { serverAt } from '../support/sockets.ts'
-import { type ToolboxBench, withLinuxToolbox } from '../support/toolboxes.ts'
+import { clientAt, serverAt } from '../support/sockets.ts'
+import { requestOf, type ToolboxBench, withLinuxToolbox } from '../support/toolboxes.ts'
 
 opensTheWayHome()
 leavesNoDescriptors()
@@ -101,3 +101,29 @@ owning('one that is still open when the toolbox closes goes with it', async benc
   await wire.toEnd()
   server.close()
 })
+
+owning(
+  'a session may open one while it speaks itself: neither says what the other one means',
+  async bench => {
+    const link = bench.link.build()
+    const server = serverAt(link.socket)
+    const watch = watching(bench)
+    const box = bench.host.toolboxFor(link)
+    const session = (): Session => ({
+      on: (input, out) => {
+        if (input.kind !== 'bytes') return
+        out.drop('consumer', input.view.length, 0)
+        out.send('consumer', [Buffer.from('an answer')], 0)
+        box.connect(watch.request)
+      },
+    })
+    must(await box.injectSocket({ ...requestOf(bench.link), session })())
+    const client = clientAt(link.target)
+    client.send('a question')
+    const wire = await server.accept()
+    assert.equal(String((await wire.next()).bytes), 'hello')
+    assert.equal(String((await client.next()).bytes), 'an answer')
+    client.close()
+    server.close()
+  },
+)

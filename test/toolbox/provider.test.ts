@@ -56,10 +56,13 @@ for (const type of ['stream', 'seqpacket'] as const) {
   })
 }
 
-reaching('a dgram provider is refused by name', async bench => {
+reaching('a dgram provider is refused by name to a link that needs connections', async bench => {
   const { socket } = bench.link.build()
   const server = serverAt(socket, 'dgram')
-  assert.deepEqual(failureOf(await inject(bench, bench.link)), {
+  const introduction = { dialAs: 'peer', credentials: 'none' } as const
+  const request: SocketRequest = { ...requestOf(bench.link, 'detected'), introduction }
+  const injected = await bench.host.toolboxFor(bench.link.build()).injectSocket(request)()
+  assert.deepEqual(failureOf(injected), {
     _tag: 'KindUnsupported',
     socket,
     kind: 'dgram',
@@ -335,6 +338,7 @@ const withDialer = (
       limits: { ...DEFAULT_LIMITS, ...limits },
       dialing,
       counters,
+      link: { role: 'any', uid: null },
       refusesRights: false,
       onKindMismatch: nothing,
     },

@@ -2,8 +2,10 @@
 import type { Measure } from '../contract.ts'
 import { bulk } from './bulk.ts'
 import { connections } from './connections.ts'
+import { dbus } from './dbus.ts'
 import { descriptors } from './descriptors.ts'
 import { exit } from './exit.ts'
+import { identity } from './identity.ts'
 import { idle } from './idle.ts'
 import { links } from './links.ts'
 import { many } from './many.ts'
@@ -13,15 +15,19 @@ import { rest } from './rest.ts'
 import { restBulk } from './rest-bulk.ts'
 import { roundTrip } from './round-trip.ts'
 import { start } from './start.ts'
+import { wayland } from './wayland.ts'
 
 export const MEASURES: readonly Measure[] = [
   bulk,
   descriptors,
   roundTrip,
   connections,
+  identity,
   many,
   rest,
   restBulk,
+  dbus,
+  wayland,
   start,
   links,
   pass,

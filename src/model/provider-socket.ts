@@ -1,8 +1,8 @@
 /** The provider's socket, with `{role}`, `{consumer}` and `{name}` replaced: one socket per role, chosen by the link. */
-import { E } from '../../src/fp.ts'
-import { abstractProblem, isAbstract } from '../../src/model/address.ts'
-import type { InjectError } from '../../src/model/errors.ts'
-import type { Link } from '../../src/model/link.ts'
+import { E } from '../fp.ts'
+import { abstractProblem, isAbstract } from './address.ts'
+import type { InjectError } from './errors.ts'
+import type { Link } from './link.ts'
 
 /** No separator and no `..`: a value must stay one component, or part of one. */
 const SAFE = /^[A-Za-z0-9_.-]{1,64}$/

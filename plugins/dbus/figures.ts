@@ -1,0 +1,125 @@
+/** What a `dbus` link counts, besides what every link does. One constant each: what is counted is looked up by the object. */
+import type { DialError, Figure, Side } from '../../src/relay/contract.ts'
+import { type DenialReason, MESSAGE_TYPE } from './contract.ts'
+import { HEADER_FAULTS, type HeaderFault } from './message-reader.ts'
+
+type Labels = Readonly<Record<string, string>>
+
+const total = (name: string, help: string, labels?: Labels): Figure =>
+  labels === undefined ? { name, help, kind: 'total' } : { name, help, labels, kind: 'total' }
+
+const byKey = <K extends string>(
+  keys: readonly K[],
+  figure: (key: K) => Figure,
+): Readonly<Record<K, Figure>> => Object.fromEntries(keys.map(key => [key, figure(key)])) as Record<K, Figure>
+
+const snake = (text: string): string => text.replaceAll('-', '_')
+
+/** Why a connection ended before its client's BEGIN. */
+export const HANDSHAKE_FAULTS = [
+  'no-nul',
+  'line-length',
+  'lines',
+  'begin-too-early',
+  'rejected-too-often',
+  'descriptors',
+  'timeout',
+  'evicted',
+  'client-left',
+  'withdrawn',
+  'bus-rejected',
+  'bus-left',
+  'bus-answer',
+  'not-admitted',
+] as const
+
+export type HandshakeFault = (typeof HANDSHAKE_FAULTS)[number]
+
+/** What is wrong with a message but for its header. */
+const STREAM_FAULTS = [
+  'descriptors-missing',
+  'descriptors-left-over',
+  'descriptors-not-negotiated',
+  'descriptors-too-many',
+  'descriptors-too-late',
+  'body-length',
+  'no-hello',
+  'own-serial',
+  'start-up',
+  'judged',
+] as const
+
+export type MessageFault = HeaderFault | (typeof STREAM_FAULTS)[number]
+
+const MESSAGE_FAULTS: readonly MessageFault[] = [...HEADER_FAULTS, ...STREAM_FAULTS]
+
+const DENIAL_REASONS = [
+  'dest',
+  'interface',
+  'property',
+  'bus-method',
+  'match',
+  'own',
+  'signal-out',
+  'signal-in',
+  'reply',
+  'policy-connect',
+  'policy-own',
+  'policy-send',
+  'policy-receive',
+] as const satisfies readonly DenialReason[]
+
+const DIAL_ERRORS = [
+  'timeout',
+  'refused',
+  'kind-mismatch',
+  'identity',
+] as const satisfies readonly DialError[]
+
+const faultsOf = (side: Side): Readonly<Record<MessageFault, Figure>> =>
+  byKey(MESSAGE_FAULTS, fault =>
+    total('protocol_errors', 'Connections that were closed for what a message had in it, by whose it was.', {
+      side,
+      reason: snake(fault),
+    }),
+  )
+
+const TYPE_NAMES = ['other', ...Object.keys(MESSAGE_TYPE)] as const
+
+/** By the type of a message; `other` for those that have no meaning. */
+const messagesTo = (to: Side): readonly Figure[] =>
+  TYPE_NAMES.map(type => total('messages', 'Messages that passed, by whom they went to.', { to, type }))
+
+export const typeName = (type: number): string => TYPE_NAMES[type] ?? 'other'
+
+export const FIGURES = {
+  messages: { consumer: messagesTo('consumer'), provider: messagesTo('provider') },
+  denied: byKey(DENIAL_REASONS, reason =>
+    total('denied', 'Messages that were kept from whom they were for, by the rule that did.', {
+      reason: snake(reason),
+    }),
+  ),
+  answers: total('synthesized_replies', "Calls that were answered in the bus's place."),
+  unknownTypes: total('unknown_types', 'Messages of no known type, which a filtered link drops.'),
+  protocolErrors: { consumer: faultsOf('consumer'), provider: faultsOf('provider') },
+  handshakesFailed: byKey(HANDSHAKE_FAULTS, reason =>
+    total('handshakes_failed', 'Connections that ended before their client began with messages.', {
+      reason: snake(reason),
+    }),
+  ),
+  dialFailures: byKey(DIAL_ERRORS, reason =>
+    total('dial_failures', 'Clients whose bus was not reached.', { reason: snake(reason) }),
+  ),
+  handshakesQueued: total(
+    'handshakes_queued',
+    'Clients that waited in line, because as many others were on their way to the bus as may be.',
+  ),
+  leftBeforeHello: total(
+    'left_before_hello',
+    'Connections that the bus closed after it had let them in, and before it had said anything.',
+  ),
+} as const
+
+/** The figure of one message; types beyond the known ones are all alike. */
+export const messageFigure = (to: Side, type: number): Figure =>
+  FIGURES.messages[to][type] ?? FIGURES.messages[to][0] ?? FIGURES.unknownTypes
