@@ -212,7 +212,7 @@ describe('the page', { timeout: 120_000 }, () => {
     const links = manyLinks(1000)
     await daemon.shows(links)
     const { page, picture } = await visit(t, await open(daemon.subject))
-    await page.waitForFunction("performance.getEntriesByName('topology-drawn').length > 0")
+    await page.waitForSelector('.topology[data-drawn="true"]')
     assert.equal(await page.locator('.panel.links .count').textContent(), '1000')
     assert.equal(await page.locator('.topology .line').count(), 1000)
     // What is not to be seen is not there.
