@@ -14,15 +14,17 @@ interface Import {
 
 const sources = (folder: string): readonly string[] =>
   readdirSync(folder, { withFileTypes: true, recursive: true })
-    .filter(entry => entry.isFile() && entry.name.endsWith('.ts'))
+    .filter(entry => entry.isFile() && /\.tsx?$/.test(entry.name))
     .map(entry => join(entry.parentPath, entry.name))
 
 const IMPORT = /(?:from|import)\s*\(?\s*['"]([^'"]+)['"]/g
 
+const SUFFIX = /\.tsx?$/
+
 const importsOf = (file: string): readonly Import[] =>
   [...readFileSync(file, 'utf8').matchAll(IMPORT)].map(([, from = '']) => ({
     file,
-    of: from.startsWith('.') ? normalize(join(dirname(file), from)).replace(/\.ts$/, '') : from,
+    of: from.startsWith('.') ? normalize(join(dirname(file), from)).replace(SUFFIX, '') : from,
   }))
 
 const files = ROOTS.flatMap(sources)
@@ -71,6 +73,19 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   ],
   'src/events': ['src/controller', 'src/model', 'src/toolbox/contract'],
   'src/control': ['src/controller', 'src/events', 'src/record/tape', 'src/model', 'src/toolbox/contract'],
+  'src/inspector': [
+    'src/control',
+    'src/controller',
+    'src/events',
+    'src/replay/contract',
+    'src/record/format',
+    'src/graph/errors',
+    'machines',
+    'src/model',
+    'src/toolbox/contract',
+  ],
+  'src/inspector/shared': ['src/control/shapes'],
+  'src/inspector/page': ['src/inspector/shared'],
   plugins: ['src/plugin/contract', 'src/toolbox/contract', 'src/relay/contract', 'src/model'],
 }
 
@@ -78,7 +93,7 @@ const isIn = (path: string, folder: string): boolean => path === folder || path.
 
 const ruleFor = (file: string): string | undefined =>
   Object.keys(ALLOWED)
-    .filter(folder => isIn(file.replace(/\.ts$/, ''), folder))
+    .filter(folder => isIn(file.replace(SUFFIX, ''), folder))
     .sort((a, b) => b.length - a.length)[0]
 
 const isProject = (path: string): boolean => ROOTS.some(root => isIn(path, root))
@@ -114,6 +129,25 @@ describe('the structure of the sources', () => {
     assert.deepEqual(eager, [])
   })
 
+  test("the page's libraries are imported by the page alone, and the inspector is loaded when it is asked for", () => {
+    const ofPage = imports.filter(({ of }) => /^(preact|@preact|@dagrejs)\b/.test(of))
+    assert.ok(ofPage.length > 10)
+    assert.deepEqual(
+      ofPage.filter(({ file }) => !isIn(file, 'src/inspector/page')),
+      [],
+    )
+    const eager = files.filter(
+      file =>
+        !isIn(file, 'src/inspector') &&
+        file !== 'src/cli/serve-inspector.ts' &&
+        /from '[./a-z]*\/(inspect-daemon|server|replay-subject)\.ts'/.test(readFileSync(file, 'utf8')) &&
+        /inspector\/(inspect-daemon|server|replay-subject)\.ts'/.test(
+          readFileSync(file, 'utf8').replace(/import\('[^']*'\)/g, ''),
+        ),
+    )
+    assert.deepEqual(eager, [])
+  })
+
   test('a plugin never imports another one', () => {
     const odd = imports.filter(({ file, of }) => {
       const own = file.split('/').slice(0, 2).join('/')
@@ -135,6 +169,7 @@ describe('the structure of the sources', () => {
       'src/control/views',
       'src/control/advice',
       'src/control/history',
+      'src/inspector/shared',
       'src/record/format',
       'src/record/parse',
       'src/record/tape',

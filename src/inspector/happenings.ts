@@ -10,6 +10,9 @@ export const ofTransition = (transition: LinkTransition): Happening => {
   return { kind: 'transition', at, link, from, to, event, reason, pass }
 }
 
+const graphInWords = (links: number, rejected: number): string =>
+  `${links} ${links === 1 ? 'link' : 'links'}${rejected === 0 ? '' : `, ${rejected} rejected`}`
+
 const factsInWords = (facts: Readonly<Record<string, string | number>>): string =>
   Object.entries(facts)
     .map(([name, value]) => `${name} ${value}`)
@@ -39,7 +42,7 @@ export const ofEvent = (told: DaemonEvent): Happening => {
         kind: 'graph',
         at,
         event: told.available ? 'graph read' : 'graph unavailable',
-        reason: told.reason ?? `${told.links} links, ${told.rejected} rejected entries`,
+        reason: told.reason ?? graphInWords(told.links, told.rejected),
       }
   }
 }

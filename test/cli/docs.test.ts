@@ -295,6 +295,7 @@ describe('docs/errors.md', () => {
     'src/access/errors.ts',
     'src/control/errors.ts',
     'src/record/errors.ts',
+    'src/inspector/errors.ts',
   ]
   const tags = matchesOf(sources.map(read).join('\n'), /_tag: '(\w+)'/g)
   const rows = read('docs/errors.md')

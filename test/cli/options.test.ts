@@ -35,7 +35,7 @@ const anotherValue = (option: Option<DaemonConfig>): string => {
     case 'switch':
       return 'on'
     case 'form':
-      return assert.fail('the daemon has no option of a form of its own')
+      return '127.0.0.1:9300'
   }
 }
 
@@ -77,7 +77,7 @@ describe("the daemon's options", () => {
       assert.deepEqual(configOf([], { [variable]: '' }), DEFAULT_CONFIG)
     })
 
-    if (option.kind._tag !== 'switch') {
+    if (option.kind._tag !== 'switch' && option.bare === undefined) {
       test(`${flag} takes its value from the next word, and asks for one where none follows`, () => {
         assert.deepEqual(configOf([flag, value]), configOf([`${flag}=${value}`]))
         assert.match(problemsOf([flag])[0] ?? '', /needs a value/)
@@ -102,6 +102,25 @@ describe("the daemon's options", () => {
       })
     }
   }
+
+  test('--inspect needs no address, and takes the next word for one only if it looks like one', () => {
+    const { inspect } = configOf(['--inspect'])
+    assert.deepEqual(inspect, { host: '127.0.0.1', port: 0 })
+    assert.deepEqual(configOf(['--inspect', '--pretty']), { ...configOf(['--pretty']), inspect })
+    assert.deepEqual(configOf(['--inspect', '9300']).inspect, { host: '127.0.0.1', port: 9300 })
+    assert.deepEqual(configOf(['--inspect=[::1]:9300']).inspect, { host: '::1', port: 9300 })
+    assert.equal(configOf(['--inspect=off'], { PV_XCONNECT_INSPECT: 'on' }).inspect, null)
+    assert.deepEqual(configOf([], { PV_XCONNECT_INSPECT: 'on' }).inspect, inspect)
+    assert.deepEqual(problemsOf(['--inspect', 'stray']), ['it takes options only, not "stray"'])
+  })
+
+  test('--inspect listens on nothing that other machines could reach', () => {
+    for (const address of ['0.0.0.0:9300', '[::]:9300', '10.1.2.3:9300', 'device:9300'])
+      assert.match(
+        problemsOf([`--inspect=${address}`])[0] ?? '',
+        /no address for the inspector.*127\.0\.0\.1:9300/,
+      )
+  })
 
   test('a repeated flag: the last one counts', () => {
     assert.equal(configOf(['--interval', '100', '--interval', '200']).intervalMs, 200)

@@ -212,7 +212,7 @@ describe('the page', { timeout: 120_000 }, () => {
     const links = manyLinks(1000)
     await daemon.shows(links)
     const { page, picture } = await visit(t, await open(daemon.subject))
-    await page.waitForFunction("performance.getEntriesByName('topology-drawn').length > 0")
+    await page.waitForSelector('.topology[data-drawn="true"]')
     assert.equal(await page.locator('.panel.links .count').textContent(), '1000')
     assert.equal(await page.locator('.topology .line').count(), 1000)
     // What is not to be seen is not there.
@@ -267,6 +267,24 @@ describe('the page', { timeout: 120_000 }, () => {
       const when = await page.locator('[data-position]').getAttribute('data-position')
       return Number(when) === subject.timeline?.().entries.length
     })
+  })
+
+  test('shows what hostile names say, and does nothing of it', async t => {
+    if (!canBrowse(t)) return
+    const daemon = simulatedDaemon()
+    const name = '<img src=x onerror="document.title=1"><script>document.title=2</script>'
+    const hostile = aLink(name)
+      .named(`"'><svg onload=document.title=3>`)
+      .at(`/run/javascript:alert(1)`)
+      .build()
+    await daemon.shows([hostile])
+    const { page } = await visit(t, await open(daemon.subject))
+    await page.click('.link-option')
+    await lit(page, 'mediating.steady')
+    assert.ok((await page.locator('.card-name').allTextContents()).includes(name))
+    assert.match((await page.locator('.chosen-head').textContent()) ?? '', /<img src=x onerror/)
+    assert.equal(await page.locator('img, body script, iframe, a').count(), 0)
+    assert.equal(await page.title(), 'pv-xconnect inspector')
   })
 
   test('asks nobody but the inspector', async t => {

@@ -10,7 +10,7 @@ import { StateMark } from './state-mark.tsx'
 import { about, around, chosen, connection, downReason, linkFilter, STATES, stateCounts } from './store.ts'
 import { nextTheme, theme } from './theme.ts'
 import { TimelineBar } from './timeline-bar.tsx'
-import { Topology } from './topology.tsx'
+import { isSmall, Topology } from './topology.tsx'
 import { type CentreView, helpOpen, view } from './views.ts'
 
 const toggleFilter = (wanted: string): void => {
@@ -225,7 +225,7 @@ export const App = () => (
     <Away />
     <main>
       <LinkList />
-      <div class="centre">
+      <div class="centre" data-small={isSmall.value}>
         {view.value !== 'machine' && <Topology />}
         {(view.value === 'machine' || (view.value === 'both' && chosen.value !== null)) && <Machine />}
       </div>

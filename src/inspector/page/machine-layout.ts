@@ -141,9 +141,9 @@ const layoutLevel = (
   const isTop = level === null
   graph.setGraph({
     rankdir: direction,
-    nodesep: isTop ? 40 : 24,
-    edgesep: 18,
-    ranksep: isTop ? (direction === 'LR' ? 18 : 30) : 18,
+    nodesep: isTop ? 22 : 14,
+    edgesep: 10,
+    ranksep: isTop ? (direction === 'LR' ? 14 : 24) : 12,
     marginx: isTop ? 16 : 0,
     marginy: isTop ? 16 : 0,
   })

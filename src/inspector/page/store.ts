@@ -3,7 +3,7 @@
  * One signal a link, so that a thousand links on the screen cost nothing while one of them moves. Holds no DOM and asks
  * no server; `feed.ts` fills it, and `replay.ts` moves it along a recording.
  */
-import { batch, computed, type ReadonlySignal, type Signal, signal } from '@preact/signals'
+import { batch, computed, effect, type ReadonlySignal, type Signal, signal } from '@preact/signals'
 import { isWithin, type MachineDefinition, type TransitionDefinition } from '../shared/definition.ts'
 import { type Filter, parseFilter, passes } from '../shared/filter.ts'
 import type {
@@ -116,6 +116,43 @@ export const shownRows = computed<readonly LinkRow[]>(() => {
 export const shownKeys = computed<ReadonlySet<string> | null>(() =>
   linkFilter.value.trim() === '' ? null : new Set(shownRows.value.map(({ key }) => key)),
 )
+
+/** Whose line stands out: the link under the pointer, or else the chosen one. */
+const inFocus = computed(() => hovered.value ?? chosen.value)
+export const somethingInFocus = computed(() => inFocus.value !== null)
+const focused = new Map<string, Signal<boolean>>()
+
+/** A signal for each link, so that what two of a thousand look like is all that is drawn anew. */
+export const isInFocus = (key: string): ReadonlySignal<boolean> => focusSlot(key)
+
+const focusSlot = (key: string): Signal<boolean> => {
+  const known = focused.get(key)
+  if (known !== undefined) return known
+  const fresh = signal(inFocus.peek() === key)
+  focused.set(key, fresh)
+  return fresh
+}
+
+let lastInFocus: string | null = null
+effect(() => {
+  const now = inFocus.value
+  batch(() => {
+    if (lastInFocus !== null) focusSlot(lastInFocus).value = false
+    if (now !== null) focusSlot(now).value = true
+  })
+  lastInFocus = now
+})
+
+const leftOut = new Map<string, ReadonlySignal<boolean>>()
+
+/** The filter does not find it. */
+export const isLeftOut = (key: string): ReadonlySignal<boolean> => {
+  const known = leftOut.get(key)
+  if (known !== undefined) return known
+  const fresh = computed(() => shownKeys.value !== null && !shownKeys.value.has(key))
+  leftOut.set(key, fresh)
+  return fresh
+}
 
 export const chosenRow = computed<LinkRow | null>(() =>
   chosen.value === null ? null : rowOf(chosen.value).value,

@@ -7,7 +7,17 @@ import { Drawing } from './drawing.tsx'
 import { type Box, overlaps } from './geometry.ts'
 import { createPanZoom } from './pan-zoom.ts'
 import { toneOf } from './state-mark.tsx'
-import { choose, chosen, countersOf, hovered, knownLinks, rowOf, shownKeys } from './store.ts'
+import {
+  choose,
+  chosen,
+  countersOf,
+  hovered,
+  isInFocus,
+  isLeftOut,
+  knownLinks,
+  rowOf,
+  somethingInFocus,
+} from './store.ts'
 import { type Card, HEADER, type Line, layoutTopology, ROW } from './topology-layout.ts'
 
 const measure = canvasMeasure()
@@ -33,6 +43,10 @@ const drawing = computed(() => {
   )
 })
 const bounds = computed(() => drawing.value.bounds)
+
+/** It needs little room: what else is shown may have the rest. */
+export const isSmall = computed(() => bounds.value.height < SMALL_PX)
+const SMALL_PX = 240
 
 /** Below this, words could not be read: they are left out. */
 const READABLE = 0.42
@@ -64,13 +78,10 @@ const visible = computed(() => {
   }
 })
 
-/** Whose lines stand out: the link under the pointer, or the chosen one. */
-const inFocus = computed(() => hovered.value ?? chosen.value)
-
+/** What a link looks like beside the others; whether any stands out is told by what is around them all. */
 const emphasis = (key: string): string => {
-  if (inFocus.value === key) return 'strong'
-  if (shownKeys.value !== null && !shownKeys.value.has(key)) return 'faint'
-  return inFocus.value === null ? 'plain' : 'soft'
+  if (isInFocus(key).value) return 'strong'
+  return isLeftOut(key).value ? 'faint' : 'plain'
 }
 
 const BYTES_UP = 4
@@ -236,7 +247,7 @@ export const Topology = () => {
   })
 
   return (
-    <section class="panel topology" aria-label="Topology" data-coarse={coarse.value}>
+    <section class="panel topology" aria-label="Topology" data-coarse={coarse.value} data-drawn={drawn.value}>
       <header class="panel-head">
         <h2>Topology</h2>
         <span class="count">{drawing.value.cards.length} containers</span>
@@ -247,7 +258,7 @@ export const Topology = () => {
         bounds={bounds}
         onBackground={() => choose(null)}
       >
-        <g class="lines" data-many={drawing.value.lines.length > MANY}>
+        <g class="lines" data-many={drawing.value.lines.length > MANY} data-focus={somethingInFocus}>
           {lines.map(line => (
             <LinkLine key={line.edge.key} line={line} />
           ))}

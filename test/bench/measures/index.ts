@@ -7,6 +7,7 @@ import { descriptors } from './descriptors.ts'
 import { exit } from './exit.ts'
 import { identity } from './identity.ts'
 import { idle } from './idle.ts'
+import { inspector } from './inspector.ts'
 import { links } from './links.ts'
 import { many } from './many.ts'
 import { memory } from './memory.ts'
@@ -36,6 +37,10 @@ export const MEASURES: readonly Measure[] = [
   idle,
   exit,
   memory,
+<<<<<<< HEAD
   recording,
   replay,
+=======
+  inspector,
+>>>>>>> h-inspector
 ]

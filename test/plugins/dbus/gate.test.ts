@@ -118,7 +118,10 @@ test('as many go as wait, and not more', () => {
 // A bus counts those that it has let in and that did not come to their Hello like those in the handshake.
 
 const begun = (gate: HandshakeGate): DbusStage =>
-  new DbusStage({ gate }).says('consumer', '␀AUTH EXTERNAL 30⏎').says('provider', OK).says('consumer', 'BEGIN⏎')
+  new DbusStage({ gate })
+    .says('consumer', '␀AUTH EXTERNAL 30⏎')
+    .says('provider', OK)
+    .says('consumer', 'BEGIN⏎')
 
 /** Who has had a place for a second, and somebody who comes then and waits. */
 const aSecondLater = (gate: HandshakeGate, first: DbusStage): DbusStage => {
@@ -190,7 +193,13 @@ test('lines take turns: a link with many clients does not keep another waiting f
   const woken: string[] = []
   const [crowd, guest] = [{}, {}]
   const enter = (name: string, line: object) => gate.enter({ wake: () => woken.push(name) }, line)
-  const passes = [enter('a', crowd), enter('b', crowd), enter('c', crowd), enter('d', guest), enter('e', guest)]
+  const passes = [
+    enter('a', crowd),
+    enter('b', crowd),
+    enter('c', crowd),
+    enter('d', guest),
+    enter('e', guest),
+  ]
   for (let left = 0; left < 5; left += 1) passes.find(({ state }) => state === 'admitted')?.leave()
   assert.deepEqual(woken, ['b', 'd', 'c', 'e'])
 })
