@@ -37,10 +37,7 @@ export const MEASURES: readonly Measure[] = [
   idle,
   exit,
   memory,
-<<<<<<< HEAD
   recording,
   replay,
-=======
   inspector,
->>>>>>> h-inspector
 ]
