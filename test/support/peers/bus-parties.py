@@ -1,6 +1,6 @@
 """Connections to a message bus that are somebody, own names and send each other messages, one step after the other.
 
-Standard input: {"socket": path, "parties": [{"uid", "gid", "groups", "names": [...]}], "messages": [...]} as JSON, where a message
+Standard input: {"socket": path, "parties": [{"uid", "gid", "groups", "names": [...], "socket": its own}], "messages": [...]} as JSON, where a message
 has "from" and "to" (numbers of parties, "bus", or null: a broadcast), "by" ("unique" or a name) and header fields.
 Standard output: {"connected": [bool], "owned": [[name]], "delivered": [bool]} as JSON.
 It speaks the wire protocol itself, so that nothing of what is tested is needed to test it.
@@ -192,7 +192,7 @@ def is_delivered(parties, message, number):
 
 def main():
     asked = json.load(sys.stdin)
-    parties = [Party(asked["socket"], who) for who in asked["parties"]]
+    parties = [Party(who.get("socket") or asked["socket"], who) for who in asked["parties"]]
     owned = [
         [] if party.closed else [name for name in who["names"] if party.own(name)]
         for party, who in zip(parties, asked["parties"])
