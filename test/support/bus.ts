@@ -10,7 +10,7 @@ import type { TestContext } from 'node:test'
 import { hasEnded, untilEnded } from './child.ts'
 import type { Container } from './container.ts'
 import { eventually } from './eventually.ts'
-import { hasTool, isInstalled, mayGoOn, PYTHON } from './requirements.ts'
+import { CannotRunHere, hasTool, isInstalled, mayGoOn, PYTHON } from './requirements.ts'
 
 /** Where Debian's configuration of the system bus has it. */
 export const BUS_SOCKET = '/run/dbus/system_bus_socket'
@@ -19,7 +19,7 @@ export const BUS_TARGET = '/run/pvx/bus'
 export const EXAMPLE = 'org.pantavisor.Example'
 export const EXAMPLE_PATH = '/org/pantavisor/Example'
 
-/** Why dbus-broker cannot run here; its launcher is tried, with what it needs of systemd made up. */
+/** Whether tests with dbus-broker can run, as far as that can be told before its launcher is tried. */
 export const hasBroker = (t: TestContext): boolean =>
   hasBus(t) && hasTool(t, 'dbus-broker-launch', 'dbus-broker')
 
@@ -147,10 +147,16 @@ export const runBus = async (container: Container, how = '--system'): Promise<Bu
   }
 }
 
-/** With `peers/broker.py` in the place of systemd. */
+/** With `peers/broker.py` in the place of systemd. Where the launcher wants more than that, its tests are skipped. */
 const runBroker = async (container: Container): Promise<Bus> => {
   const child = container.spawn([PYTHON, `${container.peers}/broker.py`, BUS_SOCKET])
-  await heard(child, /^ready$/)
+  try {
+    await heard(child, /^ready$/)
+  } catch (failure) {
+    child.stdin.end()
+    await untilEnded(child)
+    throw new CannotRunHere(`dbus-broker-launch does not run here: ${failure}`)
+  }
   return {
     container,
     socket: BUS_SOCKET,
