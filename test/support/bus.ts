@@ -10,7 +10,7 @@ import type { TestContext } from 'node:test'
 import { hasEnded, untilEnded } from './child.ts'
 import type { Container } from './container.ts'
 import { eventually } from './eventually.ts'
-import { isInstalled, mayGoOn, PYTHON } from './requirements.ts'
+import { CannotRunHere, hasTool, isInstalled, mayGoOn, PYTHON } from './requirements.ts'
 
 /** Where Debian's configuration of the system bus has it. */
 export const BUS_SOCKET = '/run/dbus/system_bus_socket'
@@ -18,6 +18,10 @@ export const BUS_SOCKET = '/run/dbus/system_bus_socket'
 export const BUS_TARGET = '/run/pvx/bus'
 export const EXAMPLE = 'org.pantavisor.Example'
 export const EXAMPLE_PATH = '/org/pantavisor/Example'
+
+/** Whether tests with dbus-broker can run, as far as that can be told before its launcher is tried. */
+export const hasBroker = (t: TestContext): boolean =>
+  hasBus(t) && hasTool(t, 'dbus-broker-launch', 'dbus-broker')
 
 const CLIENTS = ['dbus-daemon', 'dbus-send', 'gdbus', 'busctl']
 
@@ -98,6 +102,8 @@ export const permissiveAt = (socket: string): string =>
   </policy>`)
 
 export interface BusOptions {
+  /** `dbus-broker` reads the distribution's configuration, with `policy` in `system.d`. */
+  readonly program?: 'dbus-daemon' | 'dbus-broker'
   /** `stock`: the distribution's configuration, with `policy` in `system.d`. Else a file of this content. */
   readonly config?: 'stock' | { readonly text: string }
   readonly policy?: string
@@ -122,6 +128,7 @@ export const startBus = async (container: Container, options: BusOptions = {}): 
     await writeIn(container, '/etc/dbus-1/system.d/test.conf', options.policy ?? EXAMPLE_POLICY)
   else await writeIn(container, CONFIG, config.text)
   await container.exec('mkdir', '-p', dirname(BUS_SOCKET))
+  if (options.program === 'dbus-broker') return runBroker(container)
   return runBus(container, config === 'stock' ? '--system' : `--config-file=${CONFIG}`)
 }
 
@@ -135,6 +142,26 @@ export const runBus = async (container: Container, how = '--system'): Promise<Bu
     socket: BUS_SOCKET,
     kill: async () => {
       if (!hasEnded(child)) await container.exec('kill', '-KILL', pid)
+      await untilEnded(child)
+    },
+  }
+}
+
+/** With `peers/broker.py` in the place of systemd. Where the launcher wants more than that, its tests are skipped. */
+const runBroker = async (container: Container): Promise<Bus> => {
+  const child = container.spawn([PYTHON, `${container.peers}/broker.py`, BUS_SOCKET])
+  try {
+    await heard(child, /^ready$/)
+  } catch (failure) {
+    child.stdin.end()
+    await untilEnded(child)
+    throw new CannotRunHere(`dbus-broker-launch does not run here: ${failure}`)
+  }
+  return {
+    container,
+    socket: BUS_SOCKET,
+    kill: async () => {
+      child.stdin.end()
       await untilEnded(child)
     },
   }

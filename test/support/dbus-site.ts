@@ -34,6 +34,8 @@ export interface SiteOptions extends ScenarioOptions {
   /** Absent: the consumer sees the whole bus. */
   readonly interface?: string
   readonly svc?: ContainerOptions
+  /** What else the provider is to have before there is a bus, or a link. */
+  readonly prepare?: (svc: Container) => Promise<void>
 }
 
 export interface Site {
@@ -70,6 +72,7 @@ export const busEntry = (
 const siteIn = async (world: World, options: SiteOptions): Promise<Site> => {
   const [app, svc] = await Promise.all([world.container('app'), world.container('svc', options.svc)])
   await addUsers(svc, [OPERATOR])
+  await options.prepare?.(svc)
   const bus = await startBus(svc, options.bus)
   const [service, clients, parties] = await Promise.all([
     startService(svc),
@@ -115,7 +118,7 @@ export const onOneBus = (
         })
       }
     },
-    { timeoutMs: 120_000, ...options, needs: hasBus },
+    { timeoutMs: 120_000, needs: hasBus, ...options },
   )
 }
 

@@ -52,6 +52,9 @@ export const browserObstacle = (): string | undefined => {
   return existsSync('dist/inspector/page.js') ? undefined : 'needs dist/inspector (npm run build)'
 }
 
+/** A test found out on its way that this machine cannot do what it needs, whatever is installed: it is skipped, also on a build machine. */
+export class CannotRunHere extends Error {}
+
 /** Whether the test may go on: nothing stands against it. If not it has been skipped, or on a build machine it has failed. */
 export const mayGoOn = (t: TestContext, reason: string | undefined): boolean => {
   if (reason === undefined) return true

@@ -16,7 +16,7 @@ import { eventually } from './eventually.ts'
 import { BeyondLxc } from './lxc-config.ts'
 import { type Kind, type Peer, type Service, type Serving, startPeer } from './peer.ts'
 import { type Entry, type PvCtrl, pvCtrlAt } from './pv-ctrl.ts'
-import { canRunHere } from './requirements.ts'
+import { CannotRunHere, canRunHere } from './requirements.ts'
 
 export interface ScenarioOptions extends Omit<DaemonOptions, 'pvCtrl' | 'logFile'> {
   /** `later`: the test calls `ctrl.listen()` itself. */
@@ -122,7 +122,7 @@ const run = async (
       assert.deepEqual(oddities(), [])
     }
   } catch (failure) {
-    if (failure instanceof BeyondLxc) {
+    if (failure instanceof BeyondLxc || failure instanceof CannotRunHere) {
       t.skip(failure.message)
       return
     }

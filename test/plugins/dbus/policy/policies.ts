@@ -106,7 +106,7 @@ const policy = (random: Random): string => {
 }
 
 /** What the clients of the test cannot do without; it is a policy like any other. */
-const SCAFFOLD = `  <policy context="mandatory">
+export const SCAFFOLD = `  <policy context="mandatory">
     <allow send_destination="${BUS}" send_interface="${BUS}.Peer" max_fds="0"/>
     <allow send_destination="${BUS}" send_interface="${BUS}" send_member="AddMatch"/>
     <allow send_destination="${BUS}" send_interface="${BUS}" send_member="RequestName"/>
@@ -115,7 +115,7 @@ const SCAFFOLD = `  <policy context="mandatory">
   </policy>`
 
 /** What everything is allowed by, to begin with, in two of three. */
-const OPEN = `  <policy context="default">
+export const OPEN = `  <policy context="default">
     <allow own="*"/><allow send_destination="*"/><allow receive_sender="*"/>
   </policy>`
 
