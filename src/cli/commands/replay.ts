@@ -197,7 +197,8 @@ const replay = async (
   terminal: Terminal,
 ): Promise<ExitCode> => {
   const plugins = createCatalogue(BUILT_IN)
-  await plugins.load(Object.keys(BUILT_IN))
+  // A recording of a daemon tells itself what its plugins said.
+  if (!recording.lines.some(({ line }) => line.kind === 'plugins')) await plugins.load(Object.keys(BUILT_IN))
   const played = openReplay(recording, plugins, { faults: config.faults })
   if (config.inspect !== null) return inspect(played, recording, file, config.inspect, terminal)
   const stop = config.speed === null ? undefined : terminal.stopAsked()
