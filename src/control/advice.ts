@@ -8,7 +8,7 @@ import type { Condition } from '../model/condition.ts'
 import type { Verdict } from '../model/desired.ts'
 import type { InjectError, SyscallError } from '../model/errors.ts'
 import type { Link } from '../model/link.ts'
-import { isDevice } from '../model/mediation.ts'
+import { type Counters, isDevice, NOTHING_COUNTED } from '../model/mediation.ts'
 import { stateParts } from './views.ts'
 
 /** What concerns every link of this daemon. */
@@ -168,8 +168,6 @@ const aboutDevice = ({ desired: { link } }: LinkView): readonly string[] => [
   `Nothing, for the daemon: the node is there. If a program in ${link.consumer} cannot open ${link.target}, see who owns it and its mode there, and look for warnings of its device cgroup in the daemon's log.`,
 ]
 
-const NO_CONNECTIONS = { connectionsRefused: 0, connectionsTotal: 0 }
-
 const aboutTraffic = ({ desired: { link }, counters }: LinkView): readonly string[] => {
   const provider = providerOf(link)
   if (link.provider_pid === null) {
@@ -177,7 +175,21 @@ const aboutTraffic = ({ desired: { link }, counters }: LinkView): readonly strin
       `The socket is there, but ${provider} is not running: a connection waits for it for --connect-timeout, then it is closed. Find out why Pantavisor does not start ${provider}.`,
     ]
   }
-  const { connectionsRefused: refused, connectionsTotal: total } = counters ?? NO_CONNECTIONS
+  const counted = counters ?? NOTHING_COUNTED
+  // A protocol knows best what was wrong; what it has no word for, the connections tell.
+  const told = adviceOf(counted)
+  return told.length > 0 ? told : aboutConnections(link, counted)
+}
+
+/** What the protocol of the link has to say about what it counted, each once. */
+const adviceOf = ({ figures }: Counters): readonly string[] => {
+  const texts = figures.flatMap(({ advice, value }) => (advice === undefined || value === 0 ? [] : [advice]))
+  return [...new Set(texts)]
+}
+
+const aboutConnections = (link: Link, counters: Counters): readonly string[] => {
+  const { connectionsRefused: refused, connectionsTotal: total } = counters
+  const provider = providerOf(link)
   if (refused > 0) {
     return [
       `The socket is there, but ${refused} of ${total} connections were closed because ${provider} did not take them. See that it listens on ${link.socket} in its own root; the daemon's log has a warning with the errno.`,
@@ -186,6 +198,13 @@ const aboutTraffic = ({ desired: { link }, counters }: LinkView): readonly strin
   if (total === 0) {
     return [
       `Nothing, for the daemon: the socket is there, and nobody has connected yet. See that the client in ${link.consumer} uses ${link.target}, and that nothing is mounted over it there.`,
+    ]
+  }
+  const tries = counters.figures.filter(({ of, name }) => of === 'link' && name === 'dial_retries')
+  if (counters.bytesDown === 0 && tries.length > 0) {
+    const errnos = tries.map(({ labels }) => labels['errno']).join(', ')
+    return [
+      `The socket is there, but ${provider} could not be reached so far (${errnos}); clients wait for it, and it is tried again. See that it listens on ${link.socket} in its own root.`,
     ]
   }
   return ['Nothing: it works.']

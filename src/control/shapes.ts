@@ -50,14 +50,17 @@ export const PlantedJson = t.readonly(
 export type PlantedJson = t.TypeOf<typeof PlantedJson>
 
 export const FigureJson = t.readonly(
-  t.type({
-    of: t.string,
-    name: t.string,
-    help: t.string,
-    labels: t.readonly(t.record(t.string, t.string)),
-    kind: t.string,
-    value: t.number,
-  }),
+  t.intersection([
+    t.type({
+      of: t.string,
+      name: t.string,
+      help: t.string,
+      labels: t.readonly(t.record(t.string, t.string)),
+      kind: t.string,
+      value: t.number,
+    }),
+    t.partial({ advice: t.string }),
+  ]),
 )
 export type FigureJson = t.TypeOf<typeof FigureJson>
 

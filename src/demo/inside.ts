@@ -3,7 +3,7 @@
  * Both end when their standard input does, so nothing outlives the demo, however it ends.
  */
 import { spawn } from 'node:child_process'
-import { existsSync, lstatSync, mkdirSync, readlinkSync, symlinkSync } from 'node:fs'
+import { existsSync, lstatSync, mkdirSync, readlinkSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname } from 'node:path'
 import { E } from '../fp.ts'
@@ -21,6 +21,8 @@ import { exampleFolder, programFile } from './program.ts'
 
 /** What a Node program needs to start, shown to the container read-only. */
 const SYSTEM = ['/usr', '/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32', '/etc']
+/** What dbus-daemon cannot do without. */
+const DEVICES = ['/dev/null', '/dev/urandom']
 
 const must = (result: E.Either<SyscallError, unknown>): void => {
   if (E.isLeft(result)) throw new Error(describeError(result.left))
@@ -47,10 +49,16 @@ const show = (root: string, folder: string): void => {
   must(bindReadOnly(folder, `${root}${folder}`))
 }
 
+const showDevice = (root: string, device: string): void => {
+  writeFileSync(`${root}${device}`, '')
+  must(bindReadOnly(device, `${root}${device}`))
+}
+
 const makeRoot = (root: string, script: string): void => {
   must(mountFresh('tmpfs', root))
   for (const folder of ['/proc', '/run', '/tmp', '/dev', '/old']) mkdirSync(`${root}${folder}`)
   for (const folder of [...SYSTEM, ...programFolders(script)]) show(root, folder)
+  for (const device of DEVICES) showDevice(root, device)
   must(enterRoot(root, '/old'))
 }
 

@@ -1,6 +1,7 @@
 /**
  * The two programs of the demo: a provider that answers what it is sent, and a consumer that sends what it is told to.
- * Beside them they run the example programs of other types of links (fixtures/examples), as they are, and Weston where there is one.
+ * Beside them they run the example programs of other types of links (fixtures/examples), as they are, with dbus-daemon and Weston
+ * where there are such.
  * They talk with each other through nothing but the links, and with the demo through lines of JSON.
  */
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
@@ -8,7 +9,7 @@ import { existsSync, mkdirSync, readdirSync, readSync, statSync, writeSync } fro
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import type { Readable, Writable } from 'node:stream'
+import type { Readable } from 'node:stream'
 import { E } from '../fp.ts'
 import { openMemoryFile } from '../kernel/container.ts'
 import { Readiness } from '../kernel/epoll.ts'
@@ -44,15 +45,24 @@ export const GREETER: Place = {
   provider: `${PROVIDER_FOLDER}/greeter.sock`,
   consumer: `${CONSUMER_FOLDER}/greeter.sock`,
 }
+/** Where there is a bus to play with. */
+export const BUS: Place = {
+  provider: `${PROVIDER_FOLDER}/bus`,
+  consumer: `${CONSUMER_FOLDER}/bus`,
+}
 /** Where there is a compositor to play with. */
 export const DISPLAY: Place = {
   provider: `${PROVIDER_FOLDER}/wayland-0`,
   consumer: `${CONSUMER_FOLDER}/wayland-0`,
 }
 
+const DBUS_DAEMON = '/usr/bin/dbus-daemon'
 const WESTON = '/usr/bin/weston'
 
-/** The containers see the same programs as the host does. */
+// The containers see the same programs as the host does.
+
+export const hasBus = (): boolean => existsSync(DBUS_DAEMON)
+
 export const hasCompositor = (): boolean => existsSync(WESTON)
 
 const MESSAGE_BYTES = 64 * 1024
@@ -65,6 +75,8 @@ export type PeerEvent =
   | { readonly event: 'answer'; readonly text: string; readonly inode: string }
   /** The greeter saw a request. */
   | { readonly event: 'saw'; readonly request: string }
+  /** The postbox was called, by the uid that the bus says. */
+  | { readonly event: 'answered'; readonly call: string }
   /** An example's client has ended. */
   | { readonly event: 'asked'; readonly code: number | null; readonly lines: readonly string[] }
   | { readonly event: 'failed'; readonly why: string }
@@ -73,6 +85,8 @@ export type PeerEvent =
 export type Order =
   | { readonly order: 'echo'; readonly text: string }
   | { readonly order: 'ask'; readonly words: readonly string[] }
+  /** See what the bus has, and use the postbox. */
+  | { readonly order: 'visit' }
   /** See which globals there are, and try to bind one. */
   | { readonly order: 'look'; readonly wanted: string }
 
@@ -139,21 +153,37 @@ const runExample = (
   file: string,
   args: readonly string[],
   onLine: (line: string) => void,
-): ChildProcessByStdio<Writable, Readable, null> => {
+): ChildProcessByStdio<null, Readable, null> => {
   const child = spawn(process.execPath, [join(exampleFolder(), file), ...args], {
-    // Not `ignore`: there is no /dev/null in here.
-    stdio: ['pipe', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'inherit'],
   })
-  child.stdin.end()
   createInterface({ input: child.stdout }).on('line', onLine)
   return child
 }
 
-const startGreeter = (): ChildProcessByStdio<Writable, Readable, null> =>
+const startGreeter = (): ChildProcessByStdio<null, Readable, null> =>
   runExample('rest/provider.mjs', [GREETER.provider], request => say({ event: 'saw', request })).once(
     'close',
     code => say({ event: 'failed', why: `the greeter ended with ${code}` }),
   )
+
+/** A bus of its own with the postbox on it; resolves when that is there. Both end with this container. */
+const startBus = (): Promise<void> => {
+  const config = join(exampleFolder(), 'dbus/rootfs/etc/dbus-1/system.conf')
+  // What it says of refusals its clients are told, too.
+  spawn(DBUS_DAEMON, [`--config-file=${config}`, `--address=unix:path=${BUS.provider}`, '--nofork'], {
+    stdio: 'ignore',
+  })
+  return new Promise(resolve => {
+    let isThere = false
+    runExample('dbus/service.mjs', [BUS.provider], line => {
+      // Its first line says that it is on the bus.
+      if (isThere) say({ event: 'answered', call: line })
+      isThere = true
+      resolve()
+    }).once('close', code => say({ event: 'failed', why: `the postbox ended with ${code}` }))
+  })
+}
 
 /** Without a display, and with all that it has: by itself it lets nobody take screenshots. What it says is of no interest here, and neither is its end: who plays with it would notice. */
 const startCompositor = (): void => {
@@ -181,6 +211,7 @@ export const runProvider = async (): Promise<number> => {
     failed: () => process.exit(1),
   })
   const greeter = startGreeter()
+  if (hasBus()) await startBus()
   if (hasCompositor()) startCompositor()
   const code = await untilInputEnds(reactor, () => undefined)
   greeter.removeAllListeners('close').kill()
@@ -242,6 +273,9 @@ export const runConsumer = (): Promise<number> => {
         return
       case 'ask':
         runClient('rest/consumer.mjs', [GREETER.consumer, ...order.words])
+        return
+      case 'visit':
+        runClient('dbus/client.mjs', [BUS.consumer])
         return
       case 'look':
         runClient('wayland/globals.mjs', [DISPLAY.consumer, order.wanted])

@@ -35,7 +35,7 @@ export const makeMountsPrivate = (): E.Either<SyscallError, void> =>
 export const mountFresh = (type: 'tmpfs' | 'proc', target: string): E.Either<SyscallError, void> =>
   done(c.mount(type, target, type, 0, null), 'mount', `${type} on ${target}`)
 
-/** Show a directory a second time, read-only. The flag needs a second call: the first one ignores it (mount(2)). */
+/** Show a directory, a file or a device a second time, read-only. The flag needs a second call: the first one ignores it (mount(2)). */
 export const bindReadOnly = (source: string, target: string): E.Either<SyscallError, void> => {
   const bound = done(c.mount(source, target, null, MS_BIND | MS_REC, null), 'mount', `${source} on ${target}`)
   if (E.isLeft(bound)) return bound

@@ -12,6 +12,8 @@ export interface CountedFigure {
   readonly labels: Readonly<Record<string, string>>
   readonly kind: 'total' | 'gauge'
   readonly value: number
+  /** What to do where it is not 0. */
+  readonly advice?: string
 }
 
 /** How long something took, over and over. */
@@ -30,7 +32,12 @@ export const MOST_FIGURES = 256
 export const MOST_HISTOGRAMS = 16
 
 /** Equal for two that are the same figure. */
-export const figureId = ({ of, kind, name, labels }: Omit<CountedFigure, 'help' | 'value'>): string =>
+export const figureId = ({
+  of,
+  kind,
+  name,
+  labels,
+}: Omit<CountedFigure, 'advice' | 'help' | 'value'>): string =>
   JSON.stringify([of, kind, name, Object.entries(labels).sort()])
 
 /** What is left of figures when all connections have ended. */

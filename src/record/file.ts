@@ -121,7 +121,8 @@ const startSegment = (tape: Tape, options: SegmentOptions): Segment => {
       return
     }
     held.push(line)
-    heldBytes += Buffer.byteLength(line)
+    // Near enough: most of it is ASCII, and how many bytes it comes to is known when they are written.
+    heldBytes += line.length
     timer ??= setTimeout(() => void flush(), FLUSH_MS).unref()
     if (isFull || state !== 'hearing' || taken + heldBytes - beginningBytes <= maxBytes) return
     isFull = true
@@ -212,6 +213,8 @@ const startSegment = (tape: Tape, options: SegmentOptions): Segment => {
       } catch {
         // The process ends: there is nobody to tell, and nothing to do about it.
         return
+      } finally {
+        void handle.close().catch(() => undefined)
       }
     },
     abandon: () => {

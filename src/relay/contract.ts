@@ -53,6 +53,8 @@ export interface Figure {
   readonly labels?: Readonly<Record<string, string>>
   /** `total` only grows. A `gauge` goes up and down, and what a connection added to it ends with the connection. */
   readonly kind: 'total' | 'gauge'
+  /** What whoever runs the daemon should do where it is not 0, for `describe`; absent: nothing follows from it. */
+  readonly advice?: string
 }
 
 /** How long something took, per link. */

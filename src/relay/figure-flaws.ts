@@ -6,6 +6,7 @@ import type { Figure, Histogram } from './contract.ts'
 
 const LONGEST_WORD = 64
 const LONGEST_HELP = 256
+const LONGEST_ADVICE = 512
 const MOST_LABELS = 8
 const MOST_BUCKETS = 64
 /** As Prometheus takes them (its data model): in labels, two underscores at the beginning are its own. */
@@ -24,6 +25,11 @@ const flawOfNaming = (name: unknown, help: unknown): string | undefined => {
   return undefined
 }
 
+const flawOfAdvice = (advice: unknown): string | undefined =>
+  advice === undefined || (typeof advice === 'string' && advice !== '' && advice.length <= LONGEST_ADVICE)
+    ? undefined
+    : `its advice is no text of at most ${LONGEST_ADVICE} characters`
+
 const flawOfLabel = ([label, value]: readonly [string, unknown]): string | undefined => {
   const shown = JSON.stringify(label.slice(0, LONGEST_WORD))
   if (!isWord(label)) return `its label ${shown} is no snake_case word of at most ${LONGEST_WORD} characters`
@@ -35,11 +41,15 @@ const flawOfLabel = ([label, value]: readonly [string, unknown]): string | undef
 
 export const flawOfFigure = (figure: Figure): string | undefined => {
   if (typeof figure !== 'object' || figure === null) return 'it is no object'
-  const { name, help, kind, labels } = figure
+  const { name, help, kind, labels, advice } = figure
   if (kind !== 'total' && kind !== 'gauge') return 'its kind is neither total nor gauge'
   const entries = Object.entries(labels ?? {})
   if (entries.length > MOST_LABELS) return `it has more than ${MOST_LABELS} labels`
-  return flawOfNaming(name, help) ?? entries.map(flawOfLabel).find(flaw => flaw !== undefined)
+  return (
+    flawOfNaming(name, help) ??
+    flawOfAdvice(advice) ??
+    entries.map(flawOfLabel).find(flaw => flaw !== undefined)
+  )
 }
 
 export const flawOfHistogram = (histogram: Histogram): string | undefined => {

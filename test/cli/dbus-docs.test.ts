@@ -52,6 +52,12 @@ test('each counter has its row, with its labels', () => {
   assert.deepEqual(sorted(told), sorted(counted))
 })
 
+test('each advice is prose that is not too long to be shown', () => {
+  const advices = figuresIn([FIGURES, POLICY_STATE]).flatMap(({ advice }) => advice ?? [])
+  assert.ok(advices.length > 10)
+  for (const advice of advices) assert.match(advice, /^[A-Z].{20,510}\.$/)
+})
+
 test('a link has no more figures than it may count', () => assert.ok(figuresIn([FIGURES]).length < 200))
 
 test('each option of dbus links is named, and none that does not exist', () => {

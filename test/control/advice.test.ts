@@ -5,6 +5,7 @@ import { adviceFor, adviceForError, adviceForVerdict, type Circumstances } from 
 import type { Condition } from '../../src/model/condition.ts'
 import type { Verdict } from '../../src/model/desired.ts'
 import { type InjectError, syscallError } from '../../src/model/errors.ts'
+import type { CountedFigure } from '../../src/model/figures.ts'
 import { aLink, pid } from '../support/builders.ts'
 import { aView, NOW } from './support.ts'
 
@@ -139,6 +140,36 @@ describe('advice', () => {
     assert.match(advice, /the node is there/)
     assert.doesNotMatch(advice, /connect/)
     isProse(advice)
+  })
+
+  it('is what the protocol says about what it counted, each once, and of nothing that is zero', () => {
+    const counted = (name: string, value: number, advice?: string): CountedFigure => ({
+      ...{ of: 'protocol', name, help: 'What happened.', labels: {}, kind: 'total', value },
+      ...(advice === undefined ? {} : { advice }),
+    })
+    const figures = [
+      counted('rejected', 2, 'See its role.'),
+      counted('dropped', 1, 'See its role.'),
+      counted('silent', 0, 'Not to be said.'),
+      counted('messages', 7),
+    ]
+    const counters = { connectionsTotal: 3, connectionsRefused: 1, figures }
+    assert.deepEqual(adviceFor(aView({ counters }), AROUND), ['See its role.'])
+  })
+
+  it('says of clients that wait for a provider what keeps them waiting', () => {
+    const tries = (errno: string): CountedFigure => ({
+      ...{ of: 'link', name: 'dial_retries', help: 'Tries.', labels: { errno }, kind: 'total', value: 3 },
+    })
+    const counters = { connectionsTotal: 1, figures: [tries('ENOENT'), tries('ECONNREFUSED')] }
+    assert.match(
+      adviceFor(aView({ counters }), AROUND).join(),
+      /could not be reached so far \(ENOENT, ECONNREFUSED\)/,
+    )
+    assert.equal(
+      adviceFor(aView({ counters: { ...counters, bytesDown: 1 } }), AROUND).join(),
+      'Nothing: it works.',
+    )
   })
 
   it('calls an injection stuck that has taken long', () => {

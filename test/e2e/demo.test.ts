@@ -14,6 +14,33 @@ const demoFolders = (): readonly string[] =>
 const saidBy = (who: string, out: string): readonly string[] =>
   out.split('\n').flatMap(line => new RegExp(`^ +[\\d.]+s  ${who} +(.*)$`).exec(line)?.[1] ?? [])
 
+/** What a client that says it is root could do as `nobody`, and then as `mail`. */
+const assertBus = (out: string): void => {
+  const answers = saidBy('consumer', out)
+  const answersTo = (call: string): readonly string[] =>
+    answers.flatMap(line => (line.startsWith(`${call} `) ? [line.slice(call.length).trim()] : []))
+  assert.deepEqual(answersTo('ListNames'), Array(2).fill('org.freedesktop.DBus, org.example.Postbox'))
+  assert.deepEqual(answersTo('NameHasOwner Safe'), ['0', '0'])
+  assert.deepEqual(answersTo('Postbox.Count'), ['0', '0'])
+  const [asNobody, asMail] = answersTo('Postbox.Put')
+  // The bus's own words: the daemon let it pass.
+  assert.match(asNobody ?? '', /^refused: .*AccessDenied: Rejected send message, .*uid=65534/)
+  assert.equal(asMail, '1')
+  for (const denied of ['Safe.Open', 'DBus.ReloadConfig']) {
+    const both = answersTo(denied)
+    assert.equal(both.length, 2)
+    for (const answer of both) assert.match(answer, /^refused: .*AccessDenied: The link does not allow/)
+  }
+  assert.deepEqual(
+    saidBy('provider', out).filter(line => line.startsWith('answered ')),
+    ['Count | uid 65534', 'Count | uid 8', 'Put | uid 8'].map(call => `answered org.example.Postbox.${call}`),
+  )
+  assert.match(
+    saidBy('policy', out).join('\n'),
+    /^denied by .*system\.conf:\d+, <policy context="default">:$/m,
+  )
+}
+
 describe('the demo', () => {
   test('plays to its end, shows that no lie on a rest link is believed, and leaves nothing behind', async t => {
     if (!needsRoot(t)) return
@@ -41,6 +68,8 @@ describe('the demo', () => {
       assert.match(request, / \| X-PV-Client: app \| X-PV-Role: reader \| /)
       assert.doesNotMatch(request, /root|admin/)
     }
+
+    if (isInstalled('dbus-daemon')) assertBus(out)
     if (!isInstalled('weston')) return
     const refused = answers.indexOf('refused: invalid global weston_screenshooter (17)')
     assert.ok(

@@ -50,6 +50,12 @@ describe('figures', () => {
     ])
   })
 
+  it('bring what to do about them, where there is something to do', () => {
+    const { figures, connection } = bench()
+    connection().count({ ...total('errors'), advice: 'Mend it.' }, 1)
+    assert.equal(figures.figures()[0]?.advice, 'Mend it.')
+  })
+
   it('are one where name and labels are the same, whichever object they are', () => {
     const { connection, shown } = bench()
     connection().count(total('errors', { status: '400', reason: 'odd' }), 1)
@@ -173,6 +179,8 @@ describe('what a plugin may not count', () => {
     ['a name without end', total('x'.repeat(65)), /its name/],
     ['no name', { help: 'H.', kind: 'total' }, /its name/],
     ['no help', { name: 'a', kind: 'total' }, /its help/],
+    ['advice without end', { ...total('a'), advice: 'x'.repeat(513) }, /its advice/],
+    ['advice that is no text', { ...total('a'), advice: 7 }, /its advice/],
     ['no kind', { name: 'a', help: 'H.' }, /its kind/],
     ['the label of the daemon', total('a', { link: 'x' }), /its label "link" is one of the daemon's/],
     ['a label with a sign', total('a', { 'x-y': 'z' }), /its label "x-y" is no/],

@@ -57,8 +57,8 @@ export const addUsers = async (container: Container, users: readonly User[]): Pr
 
 /** A file of the container, with the folders that it needs. Written from within: in a user namespace nobody else may. */
 export const writeIn = async (container: Container, path: string, text: string): Promise<void> => {
-  const write = 'mkdir -p "${0%/*}" && printf %s "$1" >"$0"'
-  await container.exec('sh', '-c', write, path, text)
+  const write = 'mkdir -p "$1" && printf %s "$2" >"$0"'
+  await container.exec('sh', '-c', write, path, dirname(path), text)
 }
 
 export const busConfig = (rules: string): string =>

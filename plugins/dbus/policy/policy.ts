@@ -49,18 +49,25 @@ export interface LinkPolicy {
 
 const STATES = ['inactive', 'loaded', 'stale', 'malformed'] as const
 
-const stateFigure = (state: PolicyState['kind']): Figure => ({
+const stateFigure = (state: PolicyState['kind'], advice?: string): Figure => ({
   name: 'policy_state',
   help: 'What became of the policy of the provider’s bus: 1 for the state it is in.',
   labels: { state },
   kind: 'gauge',
+  ...(advice === undefined ? {} : { advice }),
 })
 
 export const POLICY_STATE: Readonly<Record<PolicyState['kind'], Figure>> = {
   inactive: stateFigure('inactive'),
   loaded: stateFigure('loaded'),
-  stale: stateFigure('stale'),
-  malformed: stateFigure('malformed'),
+  stale: stateFigure(
+    'stale',
+    "The files of the bus's policy were changed and cannot be read any more: what they said before stays in force. The log says which, and why.",
+  ),
+  malformed: stateFigure(
+    'malformed',
+    "The files of the bus's policy cannot be read, so nothing may be sent to this bus but what every client needs. The log says which, and why.",
+  ),
 }
 
 export const POLICY_RULES: Figure = {

@@ -12,6 +12,8 @@ import { links } from './links.ts'
 import { many } from './many.ts'
 import { memory } from './memory.ts'
 import { pass } from './pass.ts'
+import { recording } from './recording.ts'
+import { replay } from './replay.ts'
 import { rest } from './rest.ts'
 import { restBulk } from './rest-bulk.ts'
 import { roundTrip } from './round-trip.ts'
@@ -35,5 +37,7 @@ export const MEASURES: readonly Measure[] = [
   idle,
   exit,
   memory,
+  recording,
+  replay,
   inspector,
 ]

@@ -559,6 +559,21 @@ test('whom the policy does not admit is rejected, and the bus hears nothing', ()
   assert.deepEqual(stage.reports, ['dbus-handshake-failed not-admitted'])
 })
 
+test('who is not admitted, or would not be, is told of with the rule that says so', () => {
+  const findingOf = (enforced: boolean) =>
+    ({ reason: 'policy-connect', rule: '/a.conf:3', enforced }) as const
+  const refused = new DbusStage({ policy: policyOf({ admits: () => false, finding: findingOf(true) }) })
+  refused.says('consumer', '␀AUTH EXTERNAL 30⏎')
+  assert.deepEqual(refused.reports, ['dbus-deny policy-connect', 'dbus-handshake-failed not-admitted'])
+  assert.equal(refused.commands.reports[0]?.facts['rule'], '/a.conf:3')
+  assert.equal(refused.counted('denials'), 1)
+
+  const watched = new DbusStage({ policy: policyOf({ finding: findingOf(false) }) })
+  watched.says('consumer', '␀AUTH EXTERNAL 30⏎')
+  assert.deepEqual(watched.reports, ['dbus-audit policy-connect'])
+  assert.equal(watched.counted('denials'), 0)
+})
+
 test('a client is not read before its policy has settled', () => {
   let settled = false
   const policy = {
