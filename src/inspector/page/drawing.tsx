@@ -47,7 +47,6 @@ export const Drawing = ({ label, panZoom, bounds, children, class: name, onBackg
 
   return (
     <div class={`drawing ${name ?? ''}`}>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it is moved by keys, as it is by the pointer */}
       <svg ref={svg} role="img" aria-label={label} tabindex={0} onKeyDown={onKey} onClick={onBackground}>
         <g transform={panZoom.transform}>{children}</g>
       </svg>

@@ -54,7 +54,6 @@ const Histogram = () => {
           const share = ((tones[tone] ?? 0) / count) * height
           y -= share
           return share === 0 ? null : (
-            // biome-ignore lint/suspicious/noArrayIndexKey: a part of the time is known by its place
             <rect key={`${at} ${tone}`} data-tone={tone} x={at} y={y} width="0.85" height={share} />
           )
         })
