@@ -13,6 +13,7 @@ import type { ByteView, Commands, DialledAs, Side, TimerName } from '../../src/r
 import { denialFacts } from './audit.ts'
 import {
   type Answer,
+  BUS_NAME,
   type DenialReason,
   MESSAGE_TYPE,
   type MessageHead,
@@ -267,7 +268,9 @@ export class Conversation implements MessageCourt {
 
   #judgeStart(filter: TrackingJudge, from: Side, head: MessageReader, body: ByteView, out: Commands): Fate {
     if (from === 'consumer') return this.#judgeHello(head, body, out)
-    const isHelloReply = this.#hello !== 0 && head.replySerial === this.#hello
+    // Others may send replies that nobody asked for, where their bus lets them.
+    const isHelloReply =
+      this.#start === 'hello' && head.sender === BUS_NAME && head.replySerial === this.#hello
     if (isHelloReply && head.type === MESSAGE_TYPE.error) {
       // It may try again.
       filter.judge('provider', head, body)
@@ -290,8 +293,7 @@ export class Conversation implements MessageCourt {
 
   #beName(filter: TrackingJudge, head: MessageReader, body: ByteView, out: Commands): Fate {
     const name = nameIn(head, body)
-    if (name === undefined || head.unixFds > 0 || this.#start !== 'hello')
-      return { kind: 'fault', fault: 'start-up' }
+    if (name === undefined || head.unixFds > 0) return { kind: 'fault', fault: 'start-up' }
     this.#name = name
     this.#start = 'named'
     filter.judge('provider', head, body)

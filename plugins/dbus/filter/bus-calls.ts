@@ -89,7 +89,8 @@ export class BusCalls {
       case 'list':
         return isReturn ? this.#shortened(head, body) : PASS
       case 'add-match':
-        if (isReturn) this.#rules.added(text)
+        // To some calls that want no reply the bus sends one all the same, and it may come under this serial: none is empty.
+        this.#rules.answered(text, isReturn && head.signature === '')
         return PASS
       case 'request-name':
         this.#ownNames.requested(text, isReturn ? (uint32At(body, 0, head.littleEndian) ?? 0) : 0)
@@ -105,6 +106,7 @@ export class BusCalls {
   /** There will be no reply: it has not been asked. */
   recall({ kind, text }: Awaited): void {
     if (kind === 'request-name') this.#ownNames.requested(text, 0)
+    else if (kind === 'add-match') this.#rules.answered(text, false)
   }
 
   #hello(head: MessageHead): Verdict {
@@ -142,7 +144,9 @@ export class BusCalls {
 
   #addMatch(text: string, head: MessageHead): Verdict {
     if (asksToEavesdrop(text)) return DENY.match
-    const isOfInterest = this.#rules.resemblesOurs(text)
+    const refusal = this.#expected.refusal(head)
+    if (refusal !== undefined) return refusal
+    const isOfInterest = wantsReply(head) && this.#rules.ask(text)
     return this.#pass(head, isOfInterest ? { from: 'bus', kind: 'add-match', text } : FROM_BUS)
   }
 

@@ -8,6 +8,8 @@ import type { Scope } from './scope.ts'
 
 /** Rules of the client's that look like ours, and are remembered. Those beyond stay until the connection ends. */
 export const MOST_REMEMBERED = 512
+/** No bus takes a longer one (DBUS_MAXIMUM_MATCH_RULE_LENGTH), so there is none to remember. */
+export const LONGEST_REMEMBERED = 1024
 
 const SIGNAL = 'NameOwnerChanged'
 
@@ -51,6 +53,8 @@ export class MatchRules {
   readonly #names: readonly string[]
   /** What the client has added itself, and not removed: so many times. */
   readonly #counts = new Map<string, number>()
+  /** On their way to the bus: a client that does not read its answers makes them wait. */
+  #asked = 0
 
   constructor(scope: Scope) {
     this.#names = [scope.wanted.name, ...scope.prefixes]
@@ -62,12 +66,21 @@ export class MatchRules {
     return bare.includes(SIGNAL) && this.#names.some(name => bare.includes(name))
   }
 
-  /** The bus has taken it. */
-  added(text: string): void {
+  /** One goes to the bus: whether its answer is of interest, which is to be told then. */
+  ask(text: string): boolean {
+    const isKept = this.#counts.size + this.#asked < MOST_REMEMBERED
+    if (!isKept || text.length > LONGEST_REMEMBERED || !this.resemblesOurs(text)) return false
+    this.#asked += 1
+    return true
+  }
+
+  /** What became of one that was asked for. */
+  answered(text: string, isTaken: boolean): void {
+    this.#asked -= 1
+    if (!isTaken) return
     const meaning = meaningOf(text)
     const count = this.#counts.get(meaning)
-    if (count !== undefined || this.#counts.size < MOST_REMEMBERED)
-      this.#counts.set(meaning, (count ?? 0) + 1)
+    this.#counts.set(meaning, (count ?? 0) + 1)
   }
 
   /** Whether the client has added it more often than removed it. */

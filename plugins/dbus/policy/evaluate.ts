@@ -36,13 +36,21 @@ export interface RolePolicy {
 
 export type PolicyUser = Pick<RoleUser, 'uid' | 'groups'>
 
-const concerns = (audience: Audience, user: PolicyUser): boolean => {
+/** A provider may put a user into tens of thousands of groups, and write as many rules: nothing here looks through a list for each rule. */
+interface Member {
+  readonly uid: number
+  readonly groups: ReadonlySet<number>
+}
+
+const memberOf = ({ uid, groups }: PolicyUser): Member => ({ uid, groups: new Set(groups) })
+
+const concerns = (audience: Audience, user: Member): boolean => {
   switch (audience.kind) {
     case 'default':
     case 'mandatory':
       return true
     case 'group':
-      return user.groups.includes(audience.gid)
+      return user.groups.has(audience.gid)
     case 'user':
       return user.uid === audience.uid
     case 'console':
@@ -58,8 +66,18 @@ const isOf =
   (rule: Rule): rule is Extract<Rule, { readonly kind: K }> =>
     rule.kind === kind
 
-const gidOf = ({ audience }: PlacedRule): number | undefined =>
-  audience.kind === 'group' ? audience.gid : undefined
+/** In the order in which the groups come up first. */
+const byGroup = (placed: readonly PlacedRule[]): readonly (readonly PlacedRule[])[] => {
+  const groups = new Map<number, PlacedRule[]>()
+  for (const each of placed) {
+    if (each.audience.kind !== 'group') continue
+    const { gid } = each.audience
+    const known = groups.get(gid)
+    if (known === undefined) groups.set(gid, [each])
+    else known.push(each)
+  }
+  return [...groups.values()]
+}
 
 const ranked = <K extends Rule['kind']>(
   kind: K,
@@ -67,19 +85,18 @@ const ranked = <K extends Rule['kind']>(
 ): Ranked<Extract<Rule, { readonly kind: K }>> => {
   const rulesOf = (placed: readonly PlacedRule[]) => placed.map(({ rule }) => rule).filter(isOf(kind))
   const plain = (audience: Audience['kind']) => rulesOf(placedFor(audience))
-  const inGroups = placedFor('group')
-  const gids = [...new Set(inGroups.map(gidOf))]
   return {
     forAll: plain('default'),
-    ofGroups: gids
-      .map(gid => rulesOf(inGroups.filter(placed => gidOf(placed) === gid)))
+    ofGroups: byGroup(placedFor('group'))
+      .map(rulesOf)
       .filter(rules => rules.length > 0),
     last: [...plain('user'), ...plain('console'), ...plain('mandatory')],
   }
 }
 
 export const policyFor = (placed: readonly PlacedRule[], user: PolicyUser): RolePolicy => {
-  const own = placed.filter(({ audience }) => concerns(audience, user))
+  const member = memberOf(user)
+  const own = placed.filter(({ audience }) => concerns(audience, member))
   const placedFor = (kind: Audience['kind']): readonly PlacedRule[] =>
     own.filter(({ audience }) => audience.kind === kind)
   // Whether somebody may connect is looked up before anything of theirs is.
@@ -190,14 +207,14 @@ const ownMatches = (rule: OwnRule, name: string): Match => {
   return certainly(rule.prefix ? isWithin(name, rule.name) : name === rule.name)
 }
 
-const connectMatches = ({ who }: ConnectRule, { uid, groups }: PolicyUser): Match => {
+const connectMatches = ({ who }: ConnectRule, { uid, groups }: Member): Match => {
   switch (who.kind) {
     case 'anybody':
       return 'yes'
     case 'user':
       return certainly(who.uid === uid)
     case 'group':
-      return certainly(groups.includes(who.gid))
+      return certainly(groups.has(who.gid))
     case 'nobody':
       return 'no'
   }
@@ -254,8 +271,10 @@ export const mayOwn = ({ own }: RolePolicy, name: string): Decision<OwnRule> =>
   decide(own, false, rule => ownMatches(rule, name))
 
 /** Without a rule the bus admits its own user only; that is its decision. */
-export const mayConnect = ({ connect }: RolePolicy, user: PolicyUser): Decision<ConnectRule> =>
-  decide(connect, true, rule => connectMatches(rule, user))
+export const mayConnect = ({ connect }: RolePolicy, user: PolicyUser): Decision<ConnectRule> => {
+  const member = memberOf(user)
+  return decide(connect, true, rule => connectMatches(rule, member))
+}
 
 /** Rules that match, or may, in the order in which they count. */
 const chain = <R>({ forAll, ofGroups: groups, last }: Ranked<R>, match: (rule: R) => Match): readonly R[] =>
@@ -268,6 +287,8 @@ export const chainOf = {
   receive: ({ receive }: RolePolicy, message: Headers, sender: Party): readonly ReceiveRule[] =>
     chain(receive, rule => receiveMatches(rule, message, sender)),
   own: ({ own }: RolePolicy, name: string): readonly OwnRule[] => chain(own, rule => ownMatches(rule, name)),
-  connect: ({ connect }: RolePolicy, user: PolicyUser): readonly ConnectRule[] =>
-    chain(connect, rule => connectMatches(rule, user)),
+  connect: ({ connect }: RolePolicy, user: PolicyUser): readonly ConnectRule[] => {
+    const member = memberOf(user)
+    return chain(connect, rule => connectMatches(rule, member))
+  },
 }

@@ -50,6 +50,8 @@ export class ProviderPolicy {
   #read: Pick<Gathered, 'stamps' | 'warnings'> | undefined
   #readings = 0
   readonly #roles = new Map<string, Standing>()
+  /** The same for those that were asked about: who is in many groups has a long key, and each message asks. */
+  #ofUser = new WeakMap<PolicyUser, Standing>()
   /** Told after each reading. */
   readonly listeners = new Set<() => void>()
 
@@ -88,6 +90,7 @@ export class ProviderPolicy {
       stamps: new Map([...gathered.stamps, ...accountStamps]),
     }
     this.#roles.clear()
+    this.#ofUser = new WeakMap()
     this.#take(gathered.outcome)
     for (const listener of [...this.listeners]) listener()
     return true
@@ -116,6 +119,12 @@ export class ProviderPolicy {
   standingOf(user: PolicyUser): Standing {
     if (this.#state.kind === 'inactive') return OPEN
     if (this.#state.kind === 'malformed') return { kind: 'closed', reason: this.#state.reason }
+    const standing = this.#ofUser.get(user) ?? this.#ruledFor(user)
+    this.#ofUser.set(user, standing)
+    return standing
+  }
+
+  #ruledFor(user: PolicyUser): Standing {
     const key = `${user.uid} ${user.groups.join(' ')}`
     const known = this.#roles.get(key)
     if (known !== undefined) return known

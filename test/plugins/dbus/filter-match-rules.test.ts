@@ -1,7 +1,7 @@
 /** A client may add and remove match rules as it likes, but never those by which ownership is followed. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { MOST_REMEMBERED, meaningOf } from '../../../plugins/dbus/filter/match-rules.ts'
+import { LONGEST_REMEMBERED, MOST_REMEMBERED, meaningOf } from '../../../plugins/dbus/filter/match-rules.ts'
 import {
   busCall,
   FilterStage,
@@ -104,6 +104,14 @@ describe('a match rule of the client that is like ours', () => {
       'whose answer came from somebody else',
       (stage: FilterStage) => stage.fromBus(returned(5, { sender: ':1.20' })),
     ],
+    [
+      // dbus-daemon replies to GetId whether a reply is wanted or not.
+      'whose serial another call had that wanted no reply, and got one',
+      (stage: FilterStage) => {
+        stage.fromBus(returned(5, {}, strings('0123456789abcdef0123456789abcdef')))
+        stage.fromBus(failed(5))
+      },
+    ],
   ] as const) {
     test(`counts for nothing: one ${what}`, () => {
       const stage = new FilterStage().start()
@@ -117,6 +125,35 @@ describe('a match rule of the client that is like ours', () => {
     const stage = new FilterStage().start()
     assert.equal(said(stage.send(silent(add(OURS)))), 'pass')
     assert.equal(said(stage.send(remove(OURS))), 'answer MatchRuleNotFound')
+  })
+
+  test('is remembered while its answer is on the way, with no more than so many others', () => {
+    const stage = new FilterStage().start()
+    const rule = (index: number): string => OURS.replace("path='/", `path='/x${index}/`)
+    for (let index = 0; index <= MOST_REMEMBERED; index += 1) stage.send(add(rule(index), 10 + index))
+    for (let index = 0; index <= MOST_REMEMBERED; index += 1) stage.fromBus(returned(10 + index))
+    assert.equal(said(stage.send(remove(rule(MOST_REMEMBERED)))), 'answer MatchRuleNotFound')
+    assert.equal(said(stage.send(remove(rule(MOST_REMEMBERED - 1)))), 'pass')
+  })
+
+  test('that another judge denies leaves room for others', () => {
+    const stage = new FilterStage().start()
+    for (let index = 0; index <= MOST_REMEMBERED; index += 1) {
+      const sent = add(OURS, 10 + index)
+      stage.send(sent)
+      stage.filter.recall(sent.head)
+    }
+    stage.send(add(OURS))
+    stage.fromBus(returned(5))
+    assert.equal(said(stage.send(remove(OURS))), 'pass')
+  })
+
+  test('is not remembered if it is longer than any bus takes it', () => {
+    const longest = `${OURS},arg1='`
+    const rule = (length: number): string => `${longest}${'x'.repeat(length - longest.length - 1)}'`
+    assert.equal(said(withRule(rule(LONGEST_REMEMBERED)).send(remove(rule(LONGEST_REMEMBERED)))), 'pass')
+    const longer = rule(LONGEST_REMEMBERED + 1)
+    assert.equal(said(withRule(longer).send(remove(longer))), 'answer MatchRuleNotFound')
   })
 
   test('does not stand for one that only a careless reader takes for the same', () => {

@@ -158,6 +158,20 @@ test('a Hello reply without a name is no such reply', () => {
   assert.deepEqual(stage.reports, ['dbus-protocol-error start-up'])
 })
 
+for (const error of [undefined, 'org.example.Error']) {
+  test(`nobody but the bus answers Hello: not by ${error === undefined ? 'a return' : 'an error'} either`, () => {
+    const stage = new DbusStage({ filter: () => new ToldJudge() }).begins().sends('consumer', hello())
+    stage.sends('provider', helloReply())
+    const unasked = reply({ to: 1, sender: ':1.9', ...(error === undefined ? {} : { error }) })
+    stage.sends('provider', unasked).sends('consumer', call({ serial: 2, member: 'Early' }))
+    assert.equal(stage.bytes('consumer').length, 0)
+    assert.equal(stage.closing, undefined)
+    for (const to of [FIRST_OWN, FIRST_OWN + 1]) stage.sends('provider', reply({ to }))
+    assert.ok(stage.bytes('consumer').subarray(0, helloReply().length).equals(helloReply()))
+    assert.equal(members(stage, 'provider').at(-1), 'Early')
+  })
+}
+
 test('what comes for a client that may not hear it yet is held with its descriptors', () => {
   const stage = new DbusStage({ filter: () => new ToldJudge(1) }).begins().sends('consumer', hello())
   stage.sends('provider', helloReply())

@@ -9,8 +9,9 @@ import {
   mayReceive,
   maySend,
   type Party,
+  policyFor,
 } from '../../../../plugins/dbus/policy/evaluate.ts'
-import { aBroadcast, aCall, BUS, owner, policyOf, rules, stranger, WEB } from './support.ts'
+import { aBroadcast, aCall, BUS, owner, placed, policyOf, rules, stranger, WEB } from './support.ts'
 
 const ALL = 'allow send_destination="*"'
 const NONE = 'deny send_destination="*"'
@@ -25,6 +26,32 @@ const receives = (
 ) => mayReceive(policyOf(content), message, sender).allowed
 
 const owns = (content: string, name: string): boolean => mayOwn(policyOf(content), name).allowed
+
+// Whoever wrote the provider's files may be hostile, and all of this runs on the daemon's one thread.
+test('a user in many groups with rules for each of them does not make every rule look at every group', () => {
+  const COUNT = 2000
+  let looks = 0
+  const gids = Array.from({ length: COUNT }, (_, index) => index)
+  const groups = new Proxy(gids, {
+    get: (target, key, receiver) => {
+      looks += 1
+      return Reflect.get(target, key, receiver)
+    },
+  })
+  const [example] = placed(rules('allow own="a.B"'))
+  assert.ok(example)
+  const many = gids.map(gid => ({
+    rule: example.rule,
+    get audience() {
+      looks += 1
+      return { kind: 'group' as const, gid }
+    },
+  }))
+  assert.ok(mayOwn(policyFor(many, { uid: 1, groups }), 'a.B').allowed)
+  const strangers = gids.map(gid => `deny group="${COUNT + gid}"`)
+  assert.ok(mayConnect(policyOf(rules(...strangers)), { uid: 1, groups }).allowed)
+  assert.ok(looks < 100 * COUNT, `${looks} looks`)
+})
 
 describe('the rule that decides', () => {
   test('is the last that matches', () => {
