@@ -13,15 +13,14 @@ import type { ByteView, Commands, DialledAs, Side, TimerName } from '../../src/r
 import { denialFacts } from './audit.ts'
 import {
   type Answer,
-  BUS_NAME,
   type DenialReason,
-  FLAG,
   MESSAGE_TYPE,
   type MessageHead,
   type TrackingJudge,
   type Verdict,
 } from './contract.ts'
 import { FIGURES, type MessageFault } from './figures.ts'
+import { Greeting, isHello, wantsReply } from './greeting.ts'
 import type { MessageReader } from './message-reader.ts'
 import { descriptorTimer, type Fate, type MessageCourt, MessageStream } from './message-stream.ts'
 import { answerTo, ownCall } from './message-writer.ts'
@@ -50,16 +49,6 @@ export interface ConversationOptions {
   readonly policy: ConnectionPolicy | undefined
 }
 
-const isHello = (head: MessageHead): boolean =>
-  head.type === MESSAGE_TYPE.call &&
-  head.destination === BUS_NAME &&
-  head.member === 'Hello' &&
-  (head.interface === undefined || head.interface === BUS_NAME) &&
-  wantsReply(head)
-
-const wantsReply = ({ type, flags }: MessageHead): boolean =>
-  type === MESSAGE_TYPE.call && (flags & FLAG.noReplyExpected) === 0
-
 const isKnownType = (type: number): boolean => type <= MESSAGE_TYPE.signal
 
 const nameIn = ({ signature, littleEndian }: MessageHead, body: ByteView): string | undefined => {
@@ -82,6 +71,7 @@ export class Conversation implements MessageCourt {
   /** The client's unique name, as soon as the bus has called it by it. */
   #name: string | undefined
   #consumerWaits = false
+  readonly #greeting = new Greeting()
   /** The provider has said something. */
   hasHeard = false
 
@@ -93,6 +83,16 @@ export class Conversation implements MessageCourt {
     this.#policy = policy
     this.#fromConsumer = new MessageStream('consumer', this, limits, passesDescriptors)
     this.#fromProvider = new MessageStream('provider', this, limits, passesDescriptors)
+  }
+
+  /** The bus has given the client its name. */
+  get isGreeted(): boolean {
+    return this.#greeting.isOver
+  }
+
+  /** The bus waits for the client's Hello, and the client may say it. */
+  get awaitsHello(): boolean {
+    return this.#greeting.awaitsClient && !this.#consumerWaits
   }
 
   /** To be called once, before anything comes. */
@@ -137,12 +137,22 @@ export class Conversation implements MessageCourt {
   }
 
   judge(from: Side, head: MessageReader, body: ByteView, out: Commands): Fate {
+    if (!this.#greeting.isOver) this.#greet(from, head)
     if (this.#filter === undefined && this.#policy === undefined) return PASS
     if (from === 'provider') this.#learnName(head)
     if (!isKnownType(head.type)) return this.#judgeUnknown(from, out)
     if (this.#filter !== undefined && !this.#isReady)
       return this.#judgeStart(this.#filter, from, head, body, out)
     return this.#carryOut(this.#verdict(from, head, body, out), from, head, out)
+  }
+
+  #greet(from: Side, head: MessageReader): void {
+    if (from === 'consumer') this.#greeting.said(head)
+    else this.#greeting.heard(head)
+  }
+
+  ended(from: Side): void {
+    if (from === 'consumer') this.#greeting.saidAll()
   }
 
   judged(from: Side, out: Commands): void {

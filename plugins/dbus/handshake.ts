@@ -13,12 +13,19 @@ import { type Asked, SaslServer, SERVER_SAYS } from './sasl-server.ts'
 
 const CLIENT_PATIENCE: TimerName = 'client'
 /** For the whole of it. */
-export const HANDSHAKE: TimerName = 'handshake'
+const HANDSHAKE: TimerName = 'handshake'
+/**
+ * So often others wait for a client while they wait for it patiently: for what follows each answer that a client needs to hear (DATA,
+ * OK, AGREE_UNIX_FD), for Hello behind BEGIN, and once more. One that always has another word to say would keep its place.
+ */
+const MOST_WAITS = 5
 
 export interface HandshakeOptions {
   readonly limits: ProtocolLimits
   /** Of the provider as it is when it is asked for. */
   readonly gate: () => HandshakeGate
+  /** Whose connections wait in one line. */
+  readonly line: object
   readonly handle: SessionHandle
   /** May this user connect? Asked before the bus is. */
   readonly admits: (as: DialledAs, out: Commands) => boolean
@@ -27,11 +34,15 @@ export interface HandshakeOptions {
 export class Handshake {
   readonly #limits: ProtocolLimits
   readonly #gate: () => HandshakeGate
+  readonly #line: object
   readonly #handle: SessionHandle
   readonly #admits: HandshakeOptions['admits']
   readonly #server = new SaslServer()
   readonly #client = new SaslClient()
   #pass: Pass | undefined
+  #waits = 0
+  /** The time runs in which the client is to say something. */
+  #isTimed = false
   #nulCame = false
   #lines = 0
   /** What the bus is to answer before the consumer's next line is looked at. */
@@ -45,9 +56,10 @@ export class Handshake {
   /** As whom the bus sees its client. */
   as: DialledAs | undefined
 
-  constructor({ limits, gate, handle, admits }: HandshakeOptions) {
+  constructor({ limits, gate, line, handle, admits }: HandshakeOptions) {
     this.#limits = limits
     this.#gate = gate
+    this.#line = line
     this.#handle = handle
     this.#admits = admits
   }
@@ -100,8 +112,7 @@ export class Handshake {
   }
 
   #answer(asked: Asked, out: Commands): void {
-    this.#pass?.clientSpoke()
-    out.clearTimer(CLIENT_PATIENCE)
+    this.#clientSpoke(out)
     switch (asked) {
       case 'bus':
         this.#letIn(out)
@@ -148,14 +159,13 @@ export class Handshake {
     this.hasBegun = true
     out.send('provider', [CLIENT_SAYS.begin], 0)
     out.clearTimer(HANDSHAKE)
-    this.leave()
   }
 
   // The way to the bus.
 
   #reachBus(out: Commands): void {
     if (this.#pass !== undefined) return
-    this.#pass = this.#gate().enter(this.#handle)
+    this.#pass = this.#gate().enter(this.#handle, this.#line)
     if (this.#pass.state === 'in line') out.count(FIGURES.handshakesQueued)
     this.#dialIfAdmitted(out)
   }
@@ -183,8 +193,29 @@ export class Handshake {
 
   /** Others may need this place more than one whose client takes its time. */
   #awaitClient(out: Commands): void {
-    if (this.#awaits === undefined && this.as !== undefined && !this.hasFailed)
-      out.setTimer(CLIENT_PATIENCE, CLIENT_PATIENCE_MS)
+    if (this.#awaits !== undefined || this.as === undefined || this.hasFailed || this.#isTimed) return
+    this.#isTimed = true
+    this.#waits += 1
+    if (this.#waits > MOST_WAITS) this.#pass?.clientIsSlow()
+    else out.setTimer(CLIENT_PATIENCE, CLIENT_PATIENCE_MS)
+  }
+
+  #clientSpoke(out: Commands): void {
+    this.#isTimed = false
+    this.#pass?.clientSpoke()
+    out.clearTimer(CLIENT_PATIENCE)
+  }
+
+  /** After BEGIN: whether it is the client's Hello that the bus waits for. */
+  untilGreeted(awaitsHello: boolean, out: Commands): void {
+    if (awaitsHello) this.#awaitClient(out)
+    else if (this.#isTimed) this.#clientSpoke(out)
+  }
+
+  /** The bus has taken the client in: its place is for others now. */
+  greeted(out: Commands): void {
+    this.#clientSpoke(out)
+    this.leave()
   }
 
   fromProvider(view: ByteView, out: Commands): void {

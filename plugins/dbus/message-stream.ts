@@ -37,6 +37,8 @@ export interface MessageCourt {
   judge(from: Side, head: MessageReader, body: ByteView, out: Commands): Fate
   /** The fate of that message was carried out. */
   judged(from: Side, out: Commands): void
+  /** The last byte of that message has come. */
+  ended(from: Side): void
   /** A side that is not to be listened to for now: what it said waits where it is. */
   waits(from: Side): boolean
   /** The connection is to end: the peer broke the rules. */
@@ -155,6 +157,7 @@ export class MessageStream {
     this.#rest -= bytes
     if (this.#vanishes) this.#vanish(bytes, fds, out)
     else this.#pass(bytes, fds, out)
+    if (this.#rest === 0) this.#court.ended(this.#from)
     if (this.#rest === 0 && !this.#vanishes) this.#sendBetween(out)
     return at + bytes
   }
@@ -296,6 +299,7 @@ export class MessageStream {
     if (!this.#vanishes) out.count(messageFigure(this.#to, head.type))
     out.count('messages')
     this.#court.judged(this.#from, out)
+    if (this.#rest === 0) this.#court.ended(this.#from)
     return at + there
   }
 

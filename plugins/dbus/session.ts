@@ -51,6 +51,7 @@ class DbusSession implements Session {
   readonly #handle: SessionHandle
   readonly #handshake: Handshake
   #conversation: Conversation | undefined
+  #isGreeted = false
   #policy: ConnectionPolicy | undefined
   /** The consumer is gone, or has said all: that is still delivered, for a while. */
   #isEnding = false
@@ -62,6 +63,7 @@ class DbusSession implements Session {
     this.#handshake = new Handshake({
       limits: link.limits,
       gate: link.gate,
+      line: link,
       handle,
       admits: (as, out) => this.#admits(as, out),
     })
@@ -90,8 +92,8 @@ class DbusSession implements Session {
         this.#timer(input.name, out)
         break
       case 'woken':
-        if (this.#conversation === undefined) this.#handshake.woken(out)
-        else this.#conversation.woken(out)
+        this.#handshake.woken(out)
+        if (!this.#handshake.hasFailed) this.#conversation?.woken(out)
         break
       case 'withdrawn':
         if (this.#conversation === undefined) this.#handshake.fail('withdrawn', out)
@@ -101,6 +103,7 @@ class DbusSession implements Session {
         break
     }
     if (this.#handshake.hasFailed) this.#isClosing = true
+    else this.#followGreeting(out)
   }
 
   closed(): void {
@@ -165,6 +168,14 @@ class DbusSession implements Session {
     this.#conversation.begin(out)
   }
 
+  /** Until the bus has named its client, it is one of those that it has few places for. */
+  #followGreeting(out: Commands): void {
+    if (this.#isGreeted || this.#conversation === undefined) return
+    this.#isGreeted = this.#conversation.isGreeted
+    if (this.#isGreeted) this.#handshake.greeted(out)
+    else this.#handshake.untilGreeted(this.#conversation.awaitsHello, out)
+  }
+
   // Ends. Of a client that is gone all that it said is delivered: a signal is often the last thing that it does.
 
   #consumerEnds(out: Commands): void {
@@ -200,10 +211,9 @@ class DbusSession implements Session {
     if (name === CLOSE) {
       if (this.#conversation === undefined) this.#handshake.fail('client-left', out)
       else this.#close('now', out)
-    } else if (this.#conversation === undefined) {
-      this.#handshake.timer(name, out)
     } else {
-      this.#conversation.timer(name, out)
+      this.#handshake.timer(name, out)
+      this.#conversation?.timer(name, out)
     }
   }
 

@@ -4,7 +4,7 @@
  * for the daemon's.
  */
 import { closeReceived } from '../kernel/closing.ts'
-import { Io } from '../kernel/errno.ts'
+import { Io, lastFailure } from '../kernel/errno.ts'
 import type { BorrowedFd } from '../kernel/fd.ts'
 import {
   addInput,
@@ -16,6 +16,7 @@ import {
   type Writer,
 } from '../kernel/message.ts'
 import { growSendBuffer } from '../kernel/socket.ts'
+import type { LinkLog } from '../toolbox/contract.ts'
 import type { HeldDescriptors } from './descriptor-reserve.ts'
 import type { Outbox, Written } from './outbox.ts'
 import type { RelayLimits } from './ports.ts'
@@ -28,6 +29,7 @@ interface Message {
 
 /** What it shares with the other connections of its link. */
 interface OutboxOf {
+  readonly log: Pick<LinkLog, 'warn'>
   readonly plane: {
     readonly limits: Pick<RelayLimits, 'queueBytes' | 'queueDescriptors' | 'queuePackets'>
   }
@@ -55,6 +57,7 @@ export const sendAsWriter = (
 
 export class AttestedOutbox implements Outbox {
   readonly #fd: BorrowedFd
+  readonly #log: Pick<LinkLog, 'warn'>
   readonly #held: HeldDescriptors
   readonly #limits: OutboxOf['plane']['limits']
   readonly #standIn: number
@@ -65,8 +68,9 @@ export class AttestedOutbox implements Outbox {
   #room = 0
 
   /** `standIn`: who is named for a writer that is gone. */
-  constructor({ plane, held }: OutboxOf, fd: BorrowedFd, standIn: number) {
+  constructor({ plane, held, log }: OutboxOf, fd: BorrowedFd, standIn: number) {
     this.#fd = fd
+    this.#log = log
     this.#held = held
     this.#limits = plane.limits
     this.#standIn = standIn
@@ -101,6 +105,8 @@ export class AttestedOutbox implements Outbox {
   /** How many bytes were taken, or an `Io` failure. */
   #send(length: number, fds: readonly number[], writer: Writer): number {
     const n = sendAsWriter(this.#fd, fds, writer, this.#standIn)
+    // EPERM: it takes CAP_SETUID, CAP_SETGID and CAP_SYS_ADMIN to name somebody else.
+    if (n === Io.failed) this.#log.warn({ errno: lastFailure() }, 'a message cannot be sent for its writer')
     if (n !== Io.tooLarge || length <= this.#room || !growSendBuffer(this.#fd, 2 * length + 4096)) return n
     this.#room = length
     return sendAsWriter(this.#fd, fds, writer, this.#standIn)

@@ -103,7 +103,11 @@ const startIn = async (
 }
 
 /** As it is shipped, but that no setting or leftover of this machine's decides what it does. */
-const ourCommand = (run: string, intervalMs: number | undefined): readonly string[] => [
+const ourCommand = (
+  run: string,
+  intervalMs: number | undefined,
+  args: readonly string[],
+): readonly string[] => [
   ...[process.execPath, DAEMON, 'daemon'],
   ...['--pv-ctrl', join(run, PV_CTRL)],
   ...['--control', join(run, 'control.sock')],
@@ -111,17 +115,23 @@ const ourCommand = (run: string, intervalMs: number | undefined): readonly strin
   ...['--journal', join(run, 'journal')],
   ...['--plugin-dir', join(run, 'plugins')],
   ...(intervalMs === undefined ? [] : ['--interval', `${intervalMs}`]),
+  ...args,
 ]
 
-export const ours = (scratch: string): GraphDaemon => {
+/** `args` are further options, for the folder that it has for itself. */
+export const ours = (
+  scratch: string,
+  name = 'pv-xconnect',
+  args: (run: string) => readonly string[] = () => [],
+): GraphDaemon => {
   let started = 0
   return {
-    name: 'pv-xconnect',
+    name,
     role: 'ours',
     start: (graph, intervalMs) => {
       started += 1
-      const run = join(scratch, `ours-${started}`)
-      return startIn(run, ourCommand(run, intervalMs), graph)
+      const run = join(scratch, `${name.replaceAll(/\W+/g, '-')}-${started}`)
+      return startIn(run, ourCommand(run, intervalMs, args(run)), graph)
     },
   }
 }

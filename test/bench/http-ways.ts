@@ -5,35 +5,23 @@
  */
 import { isInstalled } from '../support/requirements.ts'
 import { type Contender, direct, withLink } from './contenders.ts'
-import type { Bench, Lane, Role } from './contract.ts'
+import type { Bench } from './contract.ts'
 import type { GraphDaemon } from './graph-daemon.ts'
 import { hostEntry } from './graph-entries.ts'
 import { HAPROXY, haproxy } from './haproxy.ts'
 import type { Requests } from './http-generator.ts'
 import { answersHttp } from './probe.ts'
-import { cpuMs } from './processes.ts'
-import { wordsOf } from './runner.ts'
+import { bringUp, type Up, type Way, type Ways } from './ways.ts'
 
-/** How to bring one up. */
-export interface HttpWay {
-  readonly name: string
-  readonly role: Role
+export interface HttpWay extends Way {
   /** Whether requests arrive with an identity that the client did not write. */
   readonly identities: Requests['identities']
-  /** Another one each time, with a socket of its own. The caller stops it. */
-  readonly start: () => Promise<Contender>
 }
 
-export interface HttpContender extends Contender {
-  readonly identities: Requests['identities']
-}
+export type HttpContender = Up<HttpWay>
 
-export interface HttpField {
+export interface HttpField extends Pick<Ways<HttpWay>, 'contenders' | 'absent'> {
   readonly ways: readonly HttpWay[]
-  /** Each of the ways that came up. */
-  readonly contenders: readonly HttpContender[]
-  /** One for each that did not: it says why, and belongs into one trial. */
-  readonly absent: readonly Lane[]
   readonly close: () => Promise<void>
 }
 
@@ -74,12 +62,6 @@ const haproxyWay = ({ scratch, newPath }: Bench, provider: string, bufferBytes: 
   },
 })
 
-const absentLane = ({ name, role }: HttpWay, why: unknown): Lane => ({
-  contender: name,
-  role,
-  sample: () => Promise.reject(new Error(`did not come up: ${wordsOf(why)}`)),
-})
-
 /** `haproxyBufferBytes`: what HAProxy is best with for what is measured. */
 export const openHttpField = async (bench: Bench, haproxyBufferBytes: number): Promise<HttpField> => {
   const socket = bench.newPath()
@@ -89,34 +71,14 @@ export const openHttpField = async (bench: Bench, haproxyBufferBytes: number): P
     ...bench.daemons.flatMap(daemon => linkWay(bench, socket, daemon)),
     haproxyWay(bench, socket, haproxyBufferBytes),
   ]
-  const contenders: HttpContender[] = []
-  const absent: Lane[] = []
-  for (const way of ways) {
-    const { name, role, identities, start } = way
-    try {
-      contenders.push({ ...(await start()), name, role, identities })
-    } catch (error) {
-      absent.push(absentLane(way, error))
-    }
-  }
+  const { contenders, absent, stop } = await bringUp(ways)
   return {
     ways,
     contenders,
     absent,
     close: async () => {
-      await Promise.all(contenders.map(({ stop }) => stop()))
+      await stop()
       await provider.stop()
     },
   }
-}
-
-/** What the process in between spends on it; `undefined` where there is none. */
-export const withCore = async <A>(
-  { pid }: Contender,
-  body: () => Promise<A>,
-): Promise<{ readonly result: A; readonly coreMs: number | undefined }> => {
-  if (pid === undefined) return { result: await body(), coreMs: undefined }
-  const before = cpuMs(pid)
-  const result = await body()
-  return { result, coreMs: cpuMs(pid) - before }
 }

@@ -31,7 +31,10 @@ const TARGETS = [
   '/run/four.sock',
   '/opt/deep/er/and/deeper/five.sock',
   '/opt/deep/six.sock',
+  '/run/pvx/log.sock',
 ]
+const LOG_TARGET = '/run/pvx/log.sock'
+const LOG_SOCKET = '/run/svc/log.sock'
 /** What their providers are told; a daemon can be killed as somebody else, too. */
 const INTERFACES = [
   'unix',
@@ -40,6 +43,7 @@ const INTERFACES = [
   'unix+role-creds+peercred',
   'unix',
   'unix+nofds',
+  'unix+dgram+creds',
 ]
 const WATCHED = ['/run', '/opt', '/tmp', '/srv']
 
@@ -81,6 +85,7 @@ test('killed again and again, it leaves nothing behind and goes on', {
   const provider = await startPeer(svc)
   await provider.listen('door', SOCKET)
   await provider.serve('door', 'echo')
+  await provider.listen('log', LOG_SOCKET, { kind: 'dgram' })
 
   const openConsumer = async (name: string, disk?: string): Promise<Consumer> => {
     const container = await startContainer(name, scratch, disk === undefined ? {} : { disk })
@@ -108,6 +113,7 @@ test('killed again and again, it leaves nothing behind and goes on', {
             consumer: consumer.container,
             provider: svc,
             target,
+            ...(target === LOG_TARGET ? { socket: LOG_SOCKET } : {}),
             role: '1001',
             interface: INTERFACES[index] ?? 'unix',
           }),
@@ -142,16 +148,18 @@ test('killed again and again, it leaves nothing behind and goes on', {
       )
       for (const [index, target] of targets.entries()) {
         const line = `line-${round}-${index}`
+        const kind = target === LOG_TARGET ? 'dgram' : 'stream'
         await eventually(
           `${target} in ${consumer.name} answers after kill ${round}`,
           async () => {
-            await consumer.peer.connect(line, target)
+            await consumer.peer.connect(line, target, { kind })
             return true
           },
           20_000,
         )
         await consumer.peer.send(line, 'hello')
-        assert.equal((await consumer.peer.readExactly(line, 5)).text, 'hello')
+        const heard = kind === 'dgram' ? provider.receiveMessage('log') : consumer.peer.readExactly(line, 5)
+        assert.equal((await heard).text, 'hello')
         await consumer.peer.close(line)
       }
     }

@@ -50,6 +50,20 @@ for (const filter of [undefined, 'org.pantavisor.Example']) {
         await clients.kill()
       },
 
+      '120 that never say Hello keep nobody from the bus': async site => {
+        const clients = startClients(site.app)
+        assert.equal(await clients.order('mute 120'), '120')
+        await reached(site)
+        await clients.kill()
+      },
+
+      '120 that never end their Hello keep nobody from the bus': async site => {
+        const clients = startClients(site.app)
+        assert.equal(await clients.order('slowhello 120'), '120')
+        await reached(site)
+        await clients.kill()
+      },
+
       'clients that end in the middle of a message harm nobody': async site => {
         const clients = startClients(site.app)
         assert.equal(await clients.order('cut 40'), '40')
@@ -85,7 +99,7 @@ scenario(
   'a client that comes before the bus waits for it, and one of a bus that goes is closed; the next one is served again',
   async world => {
     const [app, svc] = await Promise.all([world.container('app'), world.container('svc')])
-    addUsers(svc, [OPERATOR])
+    await addUsers(svc, [OPERATOR])
     const entry = busEntry(app, svc, { name: 'bus', role: OPERATOR.name, target: '/run/pvx/bus' })
     world.ctrl.serve([entry])
     world.daemon.signal('SIGHUP')

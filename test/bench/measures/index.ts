@@ -2,6 +2,7 @@
 import type { Measure } from '../contract.ts'
 import { bulk } from './bulk.ts'
 import { connections } from './connections.ts'
+import { dbus } from './dbus.ts'
 import { descriptors } from './descriptors.ts'
 import { exit } from './exit.ts'
 import { identity } from './identity.ts'
@@ -10,6 +11,8 @@ import { links } from './links.ts'
 import { many } from './many.ts'
 import { memory } from './memory.ts'
 import { pass } from './pass.ts'
+import { recording } from './recording.ts'
+import { replay } from './replay.ts'
 import { rest } from './rest.ts'
 import { restBulk } from './rest-bulk.ts'
 import { roundTrip } from './round-trip.ts'
@@ -25,6 +28,7 @@ export const MEASURES: readonly Measure[] = [
   many,
   rest,
   restBulk,
+  dbus,
   wayland,
   start,
   links,
@@ -32,4 +36,6 @@ export const MEASURES: readonly Measure[] = [
   idle,
   exit,
   memory,
+  recording,
+  replay,
 ]

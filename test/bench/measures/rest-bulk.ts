@@ -3,8 +3,9 @@ import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Bar, Bench, Figure, Lane, Measure, Sample, Trial } from '../contract.ts'
 import type { Way } from '../http-generator.ts'
-import { type HttpContender, type HttpWay, openHttpField, withCore } from '../http-ways.ts'
+import { type HttpContender, type HttpWay, openHttpField } from '../http-ways.ts'
 import { anonymousBytes } from '../processes.ts'
+import { withCore } from '../ways.ts'
 
 /** With which it moves bodies best; its default is made for small requests. */
 const HAPROXY_BUFFER_BYTES = 64 * 1024

@@ -4,7 +4,8 @@
  */
 import type { Bar, Bench, Figure, Measure, Sample, Trial } from '../contract.ts'
 import type { Requests } from '../http-generator.ts'
-import { type HttpContender, openHttpField, withCore } from '../http-ways.ts'
+import { type HttpContender, openHttpField } from '../http-ways.ts'
+import { withCore } from '../ways.ts'
 
 /** HAProxy's default, with which it serves small requests best. */
 const HAPROXY_BUFFER_BYTES = 16 * 1024

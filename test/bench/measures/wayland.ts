@@ -4,10 +4,9 @@ import { type Contender, direct, withLink } from '../contenders.ts'
 import type { Bar, Bench, Lane, Measure, Role, Trial } from '../contract.ts'
 import type { GraphDaemon } from '../graph-daemon.ts'
 import { hostEntry } from '../graph-entries.ts'
-import { withCore } from '../http-ways.ts'
 import { isConnectable } from '../probe.ts'
-import { wordsOf } from '../runner.ts'
 import { type WaylandGenerator, waylandGenerator } from '../wayland-generator.ts'
+import { bringUp, type Way, type Ways, withCore } from '../ways.ts'
 import { type FrameClient, framesPerSecond, hasWeston, startWeston } from '../weston-frames.ts'
 
 const DESCRIPTOR_EVERY = 64
@@ -21,38 +20,26 @@ const CLIENTS: readonly { readonly client: FrameClient; readonly key: string }[]
 ]
 
 /** Direct, and through a link of each daemon: of type wayland, and of type unix, which only relays. */
-interface Field {
-  readonly contenders: readonly Contender[]
-  readonly absent: readonly Lane[]
-  readonly close: () => Promise<void>
+const waysTo = ({ daemons, newPath }: Bench, provider: string): readonly Way[] => {
+  const through = (daemon: GraphDaemon, type: 'wayland' | 'unix', role: Role): Way => ({
+    name: daemon.role === 'peer' ? daemon.name : `${daemon.name} ${type}`,
+    role,
+    start: () => {
+      const target = newPath()
+      const entry = { ...hostEntry('display', provider, target), type, interface: type }
+      return withLink(daemon, entry, target, isConnectable)
+    },
+  })
+  return [
+    { name: 'direct', role: 'reference', start: async () => direct(provider) },
+    ...daemons.flatMap(daemon => [
+      through(daemon, 'wayland', daemon.role),
+      ...(daemon.role === 'ours' ? [through(daemon, 'unix', 'relay')] : []),
+    ]),
+  ]
 }
 
-const openField = async ({ daemons, newPath }: Bench, provider: string): Promise<Field> => {
-  const contenders: Contender[] = [direct(provider)]
-  const absent: Lane[] = []
-  const add = async (daemon: GraphDaemon, type: 'wayland' | 'unix', role: Role): Promise<void> => {
-    const name = daemon.role === 'peer' ? daemon.name : `${daemon.name} ${type}`
-    const target = newPath()
-    const entry = { ...hostEntry('display', provider, target), type, interface: type }
-    try {
-      contenders.push({ ...(await withLink(daemon, entry, target, isConnectable)), name, role })
-    } catch (error) {
-      const why = new Error(`did not come up: ${wordsOf(error)}`)
-      absent.push({ contender: name, role, sample: () => Promise.reject(why) })
-    }
-  }
-  for (const daemon of daemons) {
-    await add(daemon, 'wayland', daemon.role)
-    if (daemon.role === 'ours') await add(daemon, 'unix', 'relay')
-  }
-  return {
-    contenders,
-    absent,
-    close: async () => {
-      await Promise.all(contenders.map(({ stop }) => stop()))
-    },
-  }
-}
+type Field = Ways<Way>
 
 const lanesOf = (field: Field | undefined, sample: (contender: Contender) => ReturnType<Lane['sample']>) =>
   field?.contenders.map(contender => ({
@@ -138,10 +125,11 @@ export const wayland: Measure = {
     const load = await waylandGenerator()
     const socket = bench.newPath()
     const provider = await load?.provide(socket)
-    const field = provider === undefined ? undefined : await openField(bench, socket)
+    const field = provider === undefined ? undefined : await bringUp(waysTo(bench, socket))
     const folder = join(bench.scratch, 'weston')
     const weston = hasWeston() ? await startWeston(folder) : undefined
-    const displays = weston === undefined ? undefined : await openField(bench, join(folder, 'wayland-0'))
+    const displays =
+      weston === undefined ? undefined : await bringUp(waysTo(bench, join(folder, 'wayland-0')))
     return {
       trials: [
         streamTrial(field, load, bench, 0),
@@ -151,8 +139,8 @@ export const wayland: Measure = {
         { figures: [], lanes: [...(field?.absent ?? []), ...(displays?.absent ?? [])] },
       ],
       close: async () => {
-        await field?.close()
-        await displays?.close()
+        await field?.stop()
+        await displays?.stop()
         await provider?.stop()
         await weston?.stop()
       },

@@ -7,6 +7,8 @@ Each line of standard input is an order; each is answered by one line.
     many N          N connections at once, each says Hello and calls Echo  ->  N-GOOD
     silent N        N connections that say nothing, and stay               ->  N
     half N          N that stop in the middle of the handshake             ->  N
+    mute N          N that are let in and never say Hello                  ->  N
+    slowhello N     N that are let in and never end their Hello            ->  N
     cut N           N that end in the middle of a message, one by one      ->  N
     deaf N          N that ask and never read, each until it is full       ->  N
     fast N          N calls, one behind the other without waiting          ->  N-ANSWERED in their order
@@ -139,6 +141,9 @@ def stay(count, words):
     return count
 
 
+LET_IN = b'\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n'
+
+
 def cut(count):
     for number in range(count):
         link = authenticate(connect())
@@ -208,6 +213,8 @@ ORDERS = {
     'many': lambda rest: many(int(rest)),
     'silent': lambda rest: stay(int(rest), b''),
     'half': lambda rest: stay(int(rest), b'\0AUTH EXTERNAL\r\nDATA\r\nNEGOTIATE_UNIX_FD\r\n'),
+    'mute': lambda rest: stay(int(rest), LET_IN),
+    'slowhello': lambda rest: stay(int(rest), LET_IN + hello()[:-1]),
     'cut': lambda rest: cut(int(rest)),
     'deaf': lambda rest: deaf(int(rest)),
     'fast': lambda rest: fast(int(rest)),
