@@ -3,14 +3,14 @@ import { E, type TE } from '../fp.ts'
 import { refuseRights } from '../kernel/socket.ts'
 import { PipePool } from '../kernel/splice.ts'
 import { isAbstract } from '../model/address.ts'
-import { type InjectError, type SyscallError, syscallError } from '../model/errors.ts'
+import type { InjectError } from '../model/errors.ts'
 import type { Pid } from '../model/identity.ts'
 import type { Limits } from '../model/limits.ts'
-import { keyOf, type Link } from '../model/link.ts'
+import type { Link } from '../model/link.ts'
 import type { Mediation, MediationId, TeardownReport } from '../model/mediation.ts'
 import type { Reactor } from '../reactor/contract.ts'
 import type { Connection } from '../relay/connection.ts'
-import { createCounters, type LinkCounters, snapshotOf } from '../relay/counters.ts'
+import { createCounters, snapshotOf } from '../relay/counters.ts'
 import { DatagramPost } from '../relay/datagram-post.ts'
 import { HeldDescriptors, sharesOf } from '../relay/descriptor-reserve.ts'
 import { Listener } from '../relay/listener.ts'
@@ -29,6 +29,7 @@ import type {
   Toolbox,
   ToolboxHost,
 } from './contract.ts'
+import { createDialers } from './dialers.ts'
 import { createDirectories } from './directories.ts'
 import { createFarewells } from './farewell.ts'
 import { introductionFor } from './introduction.ts'
@@ -37,10 +38,10 @@ import { createLeftovers } from './leftovers.ts'
 import type { AtMoment } from './moments.ts'
 import { createOwnConnections } from './own-connections.ts'
 import type { Plant } from './plant.ts'
-import { abstractPlace } from './plant-abstract.ts'
+import { abstractPlace, createOpenToHostWarning } from './plant-abstract.ts'
 import { plantSocket } from './plant-socket.ts'
 import { kindIsStale, type PlantedKind, plantedKindFor } from './planted-kind.ts'
-import { ProviderDialer } from './provider.ts'
+import type { ProviderDialer } from './provider.ts'
 import { providerFiles } from './provider-files.ts'
 import { createProviderSockets } from './provider-socket.ts'
 import { repeat } from './repeat.ts'
@@ -103,8 +104,7 @@ export const createLinuxToolbox = ({
   const alive = new Map<MediationId, Live>()
   /** Whose socket it is that is found at a place. */
   const byPlace = new Map<string, Live>()
-  /** Links of which it was said that the whole host can connect to their target. */
-  const saidOpenToHost = new Set<string>()
+  const warnIfOpenToHost = createOpenToHostWarning()
   let tell: (why: Attention) => void = () => undefined
   let draining = false
   let nextId = 1
@@ -119,6 +119,7 @@ export const createLinuxToolbox = ({
   })
   const roles = createRoleUsers()
   const sockets = createProviderSockets({ containers, roles, at })
+  const newDialer = createDialers({ sockets, clock: reactor.clock, limits })
   const farewells = createFarewells(reactor.clock)
   const own = createOwnConnections(plane, limits.lingerMs)
   const shared = createSharedValues()
@@ -149,29 +150,6 @@ export const createLinuxToolbox = ({
     return left
   }
 
-  const newDialer = (
-    link: Link,
-    request: Pick<SocketRequest, 'provider' | 'dialing' | 'descriptors'>,
-    counters: LinkCounters,
-    log: LinkLog,
-    onKindMismatch: () => void,
-  ): ProviderDialer =>
-    new ProviderDialer(request.provider, {
-      sockets,
-      clock: reactor.clock,
-      log,
-      limits,
-      dialing: request.dialing ?? {
-        graceMs: limits.connectGraceMs,
-        retryMaxMs: limits.connectRetryMaxMs,
-        backlogMs: limits.connectGraceMs,
-      },
-      counters,
-      link,
-      refusesRights: request.descriptors === 'none',
-      onKindMismatch,
-    })
-
   const kindMismatched = (id: MediationId): void => {
     const live = alive.get(id)
     // A type that the link itself fixed is what it wants, whatever the provider is.
@@ -188,22 +166,6 @@ export const createLinuxToolbox = ({
       log,
       newDialer(link, request, counters, log, () => undefined),
     )
-  }
-
-  /** With the provider's container held. */
-  const inProvider = <A>(
-    provider: Pid | null,
-    body: (container: Container) => A,
-  ): E.Either<SyscallError, A> => {
-    const subject = `provider process ${provider}`
-    if (provider === null) return E.left(syscallError('pidfd_open', 'ESRCH', subject))
-    const container = containers.acquire(provider)
-    if (E.isLeft(container)) return E.left({ ...container.left, errno: 'ESRCH' })
-    try {
-      return E.right(body(container.right))
-    } finally {
-      containers.release(container.right)
-    }
   }
 
   const start = (
@@ -225,18 +187,14 @@ export const createLinuxToolbox = ({
       kind,
       descriptors: descriptorsFor(request, plant),
       session: request.session,
-      introduction:
-        request.introduction === undefined
-          ? undefined
-          : introductionFor({
-              request: request.introduction,
-              link,
-              consumer,
-              provider: () => dialer.provider.pid,
-              containers,
-              roles,
-              log,
-            }),
+      introduction: introductionFor(request.introduction, {
+        link,
+        consumer,
+        provider: () => dialer.provider.pid,
+        containers,
+        roles,
+        log,
+      }),
       dialer,
       counters,
       held: kept?.traffic.held ?? plane.held.ofLink(),
@@ -287,16 +245,6 @@ export const createLinuxToolbox = ({
     return updated
   }
 
-  /** A path is seen by its container alone; an abstract name, by all that share the network namespace. */
-  const warnIfOpenToHost = ({ container, link, plant }: Live, log: LinkLog): void => {
-    if (container.handle.network !== undefined || saidOpenToHost.has(keyOf(link))) return
-    saidOpenToHost.add(keyOf(link))
-    log.warn(
-      { target: plant.planted.target },
-      'the whole host can connect: an abstract name in its network namespace',
-    )
-  }
-
   const inject = (
     link: Link,
     log: LinkLog,
@@ -341,7 +289,7 @@ export const createLinuxToolbox = ({
     const live = start(link, request, container.right, plant.right, kind.right, log, kept)
     if (kept !== undefined) supersede(kept)
     leftovers.replaced(container.right, request.target)
-    if (isAbstract(request.target)) warnIfOpenToHost(live, log)
+    if (isAbstract(request.target)) warnIfOpenToHost(link, container.right, log)
     else containers.watchMounts(container.right)
     live.dialer.retarget(request.provider)
     return E.right(mediationOf(live))
@@ -405,8 +353,12 @@ export const createLinuxToolbox = ({
       retargetSocket: (mediation, provider) => task(() => retarget(link, linkLog, mediation, provider)),
       withdraw: mediation => () => withdraw(mediation),
       connect: request => connect(link, request, linkLog),
-      lookInto: (provider, look) => inProvider(provider, container => look(providerFiles(container))),
-      userOfRole: provider => inProvider(provider, container => roles.of(container, link)),
+      lookInto: (provider, look) =>
+        containers.inside(provider, `provider process ${provider}`, container =>
+          look(providerFiles(container)),
+        ),
+      userOfRole: provider =>
+        containers.inside(provider, `provider process ${provider}`, container => roles.of(container, link)),
       shared: (name, make) => shared.of(link.type, name, make),
       repeat: (everyMs, body) => repeat(reactor.clock, everyMs, body),
       count: (mediation, figure, by = 1) =>
