@@ -44,11 +44,12 @@
  */
 import { and, assign, not, or, raise, setup } from 'xstate'
 import type { E } from '../src/fp.ts'
+import type { Chance } from '../src/model/chance.ts'
 import type { Condition } from '../src/model/condition.ts'
 import type { DesiredLink } from '../src/model/desired.ts'
 import { sameVerdict } from '../src/model/desired.ts'
 import type { InjectError } from '../src/model/errors.ts'
-import { isRetryable } from '../src/model/errors.ts'
+import { endsUnannounced, isRetryable } from '../src/model/errors.ts'
 import type { Limits } from '../src/model/limits.ts'
 import { DEFAULT_LIMITS } from '../src/model/limits.ts'
 import type { LinkKey } from '../src/model/link.ts'
@@ -61,10 +62,10 @@ import { notProvided } from './not-provided.ts'
 export interface LinkEnvironment {
   /** Milliseconds since the epoch. */
   readonly now: () => number
-  /** In [0, 1). */
-  readonly random: () => number
+  /** Asked for the jitter of each retry, by the link and the attempt. */
+  readonly random: Chance
   /** Absent: the defaults. */
-  readonly limits?: Pick<Limits, 'retryMs' | 'retryMaxMs'>
+  readonly limits?: Pick<Limits, 'retryMs' | 'retryMaxMs' | 'deviceRetryMs'>
 }
 
 /** A live mediation as a snapshot may hold it. */
@@ -141,8 +142,14 @@ const sameSpec = (a: DesiredLink, b: DesiredLink): boolean =>
 
 const retryDelayAfter = (
   attempt: number,
-  { random, limits: { retryMs, retryMaxMs } = DEFAULT_LIMITS }: LinkEnvironment,
-): number => Math.round(Math.min(retryMaxMs, retryMs * 2 ** (attempt - 1)) * (1 - JITTER * random()))
+  key: LinkKey,
+  error: InjectError,
+  { random, limits: { retryMs, retryMaxMs, deviceRetryMs } = DEFAULT_LIMITS }: LinkEnvironment,
+): number => {
+  const mostMs = endsUnannounced(error) ? Math.min(retryMaxMs, deviceRetryMs) : retryMaxMs
+  const jitter = JITTER * random(`${key} attempt ${attempt}`)
+  return Math.round(Math.min(mostMs, retryMs * 2 ** (attempt - 1)) * (1 - jitter))
+}
 
 const bugOf = (desired: DesiredLink, error: unknown): InjectError => ({
   _tag: 'PluginFailed',
@@ -204,7 +211,7 @@ export const linkMachine = (env: LinkEnvironment) =>
       countFailure: assign(({ context }, { error }: { error: InjectError }) => ({
         lastError: error,
         attempt: context.attempt + 1,
-        retryDelayMs: retryDelayAfter(context.attempt + 1, env),
+        retryDelayMs: retryDelayAfter(context.attempt + 1, context.key, error, env),
       })),
       markSince: assign({ since: () => env.now() }),
       describe: assign(({ context }, { stage }: { stage: Stage }) => ({

@@ -2,20 +2,27 @@
  * The daemon, composed of its real parts: Pantavisor's socket, the Linux toolbox, the reactor's clock, standard output.
  * Runs until a signal ends it.
  */
-
+import { randomInt } from 'node:crypto'
 import type { PolicyError } from './access/errors.ts'
 import { openPolicyFile } from './access/policy-file.ts'
+import { BUILT_IN } from './built-in.ts'
 import type { DaemonConfig } from './cli/options.ts'
 import { VERSION } from './cli/version.ts'
 import { createControl } from './control/control.ts'
 import { createController } from './controller/controller.ts'
+import { createEventClock } from './controller/event-clock.ts'
+import { auditEvents, hearingAudits } from './events/audits.ts'
+import { createEventHub } from './events/hub.ts'
 import { E } from './fp.ts'
-import { pvCtrlSource } from './graph/source.ts'
+import { graphReader } from './graph/client.ts'
+import { sourceOf } from './graph/source.ts'
+import { createTap } from './inspector/tap.ts'
 import { endProcess } from './kernel/closing.ts'
 import { descriptorLimit } from './kernel/fd.ts'
 import { canResolveSafely } from './kernel/files.ts'
 import { openOutput } from './kernel/output.ts'
 import { createLog, type Log } from './log.ts'
+import { chanceOf } from './model/chance.ts'
 import { type Condition, withCondition } from './model/condition.ts'
 import { describeError } from './model/errors.ts'
 import { keyOf } from './model/link.ts'
@@ -23,19 +30,13 @@ import { createCatalogue } from './plugin/catalogue.ts'
 import { openPluginFolder } from './plugin/folder.ts'
 import { createReactor } from './reactor/reactor.ts'
 import { nodeClock } from './reactor/timer-wheel.ts'
+import { recordTo } from './record/file.ts'
+import { createTape } from './record/tape.ts'
 import { sharesOf } from './relay/descriptor-reserve.ts'
 import type { LinkLog } from './toolbox/contract.ts'
 import { openJournal } from './toolbox/journal.ts'
 import { createLinuxToolbox } from './toolbox/linux.ts'
 import { logOfLink, quietLog } from './toolbox/quiet-log.ts'
-
-/** esbuild keeps a literal import lazy: a plugin is evaluated when the first link of its type appears. */
-const BUILT_IN = {
-  unix: () => import('../plugins/unix/index.ts'),
-  rest: () => import('../plugins/rest/index.ts'),
-  dbus: () => import('../plugins/dbus/index.ts'),
-  wayland: () => import('../plugins/wayland/index.ts'),
-}
 
 const whatIsMissing = (): string | undefined => {
   if (process.getuid?.() !== 0)
@@ -94,12 +95,21 @@ export const runDaemon = async (config: DaemonConfig): Promise<number> => {
   const { pluginDir } = config
   const folder = pluginDir === null ? undefined : openPluginFolder(pluginDir)
   dieOfBugs(root, log, error => folder?.culprit(error))
+  const events = createEventHub(Date.now)
+  const audits = quietLog(auditEvents(events), {
+    clock: nodeClock,
+    burstLines: limits.logBurstLines,
+    everyMs: limits.logEveryMs,
+  })
   const host = createLinuxToolbox({
     reactor,
     limits,
     journal: openJournal(config.journal, log),
     log,
-    logFor: link => logOfLink(log, keyOf(link)),
+    logFor: link => {
+      const key = keyOf(link)
+      return hearingAudits(logOfLink(log, key), logOfLink(audits, key))
+    },
   })
   const { file: policy, problem } = openPolicyFile(config.policy)
   let policyConditions: readonly Condition[] = []
@@ -110,29 +120,60 @@ export const runDaemon = async (config: DaemonConfig): Promise<number> => {
       log.error({ error: problem, reason: finding.message }, 'the policy cannot be taken')
   }
   notePolicy(problem)
+  const tap = config.inspect === null ? undefined : createTap()
+  const clock = createEventClock(reactor.clock, error =>
+    log.error({ err: error }, 'internal error: a timer of the control plane gave up'),
+  )
+  const seed = randomInt(2 ** 32)
+  const tape = createTape({
+    clock,
+    wallClock: Date.now,
+    daemon: { version: VERSION, pid: process.pid },
+    intervalMs: config.intervalMs,
+    limits,
+    control: { plugins: Object.keys(BUILT_IN), seed, policy: policy.reading() },
+  })
   const controller = createController({
-    env: { clock: reactor.clock, wallClock: Date.now, random: Math.random },
-    source: pvCtrlSource({ socketPath: config.pvCtrl, limits }),
+    env: { clock, wallClock: Date.now, random: chanceOf(seed) },
+    source: sourceOf(tape.hearingFetch(graphReader({ socketPath: config.pvCtrl, limits })), limits),
     host,
     policy: policy.current,
-    plugins: createCatalogue(
-      BUILT_IN,
-      folder && { folder, clock: reactor.clock, log, loadMs: limits.pluginLoadMs },
+    plugins: tape.hearingPlugins(
+      createCatalogue(BUILT_IN, folder && { folder, clock: reactor.clock, log, loadMs: limits.pluginLoadMs }),
     ),
     limits,
     log,
     intervalMs: config.intervalMs,
+    ...(tap === undefined ? {} : { inspect: tap.inspect }),
+    onNotice: notice => {
+      tape.onNotice(notice)
+      events.onNotice(notice)
+    },
   })
+  tape.follow(controller)
+  controller.onTransition(events.onTransition)
+  const recording =
+    config.record === null
+      ? undefined
+      : recordTo(tape, {
+          path: config.record,
+          maxBytes: config.recordMaxBytes,
+          older: config.recordOlder,
+          log,
+        })
   const control = createControl({
     path: config.control,
     controller,
     conditions: () => policyConditions,
+    events,
+    tape,
     log: root,
     policyPath: config.policy,
     version: VERSION,
   })
 
   const end = (code: number): never => {
+    recording?.close()
     control.close()
     log.flush()
     output.flush()
@@ -147,8 +188,10 @@ export const runDaemon = async (config: DaemonConfig): Promise<number> => {
     draining = true
     log.info({ signal }, 'draining')
     host.beginDrain()
-    await controller.drain()
+    await controller.drain(signal)
     host.close()
+    tape.end()
+    await control.farewell()
     log.flush()
     log.info({}, 'stopped')
     end(0)
@@ -157,6 +200,7 @@ export const runDaemon = async (config: DaemonConfig): Promise<number> => {
   process.on('SIGINT', signal => void drain(signal))
   process.on('SIGHUP', () => {
     notePolicy(policy.reload())
+    tape.policyRead(policy.reading())
     void controller.kick('sighup')
     void control.open()
   })
@@ -168,5 +212,23 @@ export const runDaemon = async (config: DaemonConfig): Promise<number> => {
   controller.start()
   // The first graph is being asked for by now: what follows takes nothing from it.
   void control.open()
+  const { inspect } = config
+  if (inspect !== null && tap !== undefined) {
+    void import('./inspector/inspect-daemon.ts').then(({ inspectDaemon }) =>
+      inspectDaemon({
+        address: inspect,
+        controller,
+        tap,
+        events,
+        history: control.history,
+        conditions: () => [...controller.conditions(), ...policyConditions],
+        clock: nodeClock,
+        log,
+        controlPath,
+        policyPath: config.policy,
+        version: VERSION,
+      }),
+    )
+  }
   return new Promise<number>(() => undefined)
 }

@@ -51,7 +51,26 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     'src/model',
     'src/toolbox/contract',
   ],
-  'src/control': ['src/controller', 'src/model', 'src/toolbox/contract'],
+  'src/record': [
+    'src/graph',
+    'src/access',
+    'src/controller',
+    'src/plugin',
+    'src/model',
+    'src/toolbox/contract',
+  ],
+  'src/replay': [
+    'src/record',
+    'src/graph',
+    'src/access',
+    'src/controller',
+    'machines',
+    'src/plugin',
+    'src/model',
+    'src/toolbox/contract',
+  ],
+  'src/events': ['src/controller', 'src/model', 'src/toolbox/contract'],
+  'src/control': ['src/controller', 'src/events', 'src/record/tape', 'src/model', 'src/toolbox/contract'],
   plugins: ['src/plugin/contract', 'src/toolbox/contract', 'src/relay/contract', 'src/model'],
 }
 
@@ -116,6 +135,11 @@ describe('the structure of the sources', () => {
       'src/control/views',
       'src/control/advice',
       'src/control/history',
+      'src/record/format',
+      'src/record/parse',
+      'src/record/tape',
+      'src/replay',
+      'src/events',
     ]
     const odd = imports.filter(
       ({ file, of }) =>
@@ -134,6 +158,11 @@ describe('the structure of the sources', () => {
       'src/control/views.ts',
       'src/control/advice.ts',
       'src/control/history.ts',
+      'src/record/format.ts',
+      'src/record/parse.ts',
+      'src/record/tape.ts',
+      'src/replay',
+      'src/events',
     ]
     const odd = files.filter(
       file =>

@@ -6,6 +6,8 @@
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { E } from '../fp.ts'
+import { describeInspectorError } from '../inspector/errors.ts'
+import { inUrl, type ListenAddress, parseListenAddress } from '../inspector/listen-address.ts'
 import { nearest } from './nearest.ts'
 
 /** sun_path holds 108 bytes with its final NUL (unix(7)). */
@@ -22,6 +24,8 @@ export type OptionKind =
     }
   | { readonly _tag: 'choice'; readonly values: readonly string[] }
   | { readonly _tag: 'switch' }
+  /** Text of a form of its own: what stands for it in usage, and what may be given, in words. */
+  | { readonly _tag: 'form'; readonly placeholder: string; readonly allowed: string }
 
 /** One option of a verb whose configuration is a `C`. */
 export interface Option<C> {
@@ -29,6 +33,12 @@ export interface Option<C> {
   readonly flag: string
   /** The environment variable that sets it too; `null` where a standing setting would make no sense. */
   readonly variable: string | null
+  /** One letter that does the same. */
+  readonly short?: string
+  /** Its value may be left out: only what fits this is one, where it does not follow `=`. */
+  readonly bare?: RegExp
+  /** May be given several times: each is assigned, in order. */
+  readonly many?: true
   readonly kind: OptionKind
   readonly help: string
   /** The value a configuration holds, as one would type it. */
@@ -75,12 +85,14 @@ interface Description {
   readonly flag: string
   readonly help: string
   readonly variable?: null
+  readonly short?: string
 }
 
-const named = ({ flag, help, variable }: Description) => ({
+const named = ({ flag, help, variable, short }: Description) => ({
   flag,
   help,
   variable: variable === null ? null : variableOf(flag),
+  ...(short === undefined ? {} : { short }),
 })
 
 export const socketPathOption = <C>(about: Description, lens: Lens<C, string>): Option<C> => ({
@@ -122,17 +134,24 @@ export const textOption = <C>(about: Description, lens: Lens<C, string>): Option
 
 const NONE = 'none'
 
+const pathOrNoneOption =
+  (what: string) =>
+  <C>(about: Description, lens: Lens<C, string | null>): Option<C> => ({
+    ...named(about),
+    kind: { _tag: 'path' },
+    show: config => lens.get(config) ?? NONE,
+    assign: (text, config) => {
+      if (text === '') return E.left(`is empty; give the path of a ${what}, or ${NONE}`)
+      if (text.includes('\0')) return E.left(`has a NUL byte in it; give the path of a ${what}, or ${NONE}`)
+      return E.right(lens.set(config, text === NONE ? null : resolve(text)))
+    },
+  })
+
 /** A folder that need not be there yet, or the word `none`. */
-export const folderPathOption = <C>(about: Description, lens: Lens<C, string | null>): Option<C> => ({
-  ...named(about),
-  kind: { _tag: 'path' },
-  show: config => lens.get(config) ?? NONE,
-  assign: (text, config) => {
-    if (text === '') return E.left(`is empty; give the path of a folder, or ${NONE}`)
-    if (text.includes('\0')) return E.left(`has a NUL byte in it; give the path of a folder, or ${NONE}`)
-    return E.right(lens.set(config, text === NONE ? null : resolve(text)))
-  },
-})
+export const folderPathOption = pathOrNoneOption('folder')
+
+/** The same for a file. */
+export const fileOrNoneOption = pathOrNoneOption('file')
 
 type IntegerKind = Omit<Extract<OptionKind, { readonly _tag: 'integer' }>, '_tag'>
 
@@ -186,6 +205,37 @@ export const switchOption = <C>(about: Description, lens: Lens<C, boolean>): Opt
   },
 })
 
+const OFF = 'off'
+const LOOKS_LIKE_ADDRESS = /^(\[[0-9a-fA-F:.]*\]|[\w.-]*):\d+$|^\d+$/
+
+/** Where to listen on this machine; `null`: nowhere. Without a value: anywhere that is free. */
+export const addressOption = <C>(about: Description, lens: Lens<C, ListenAddress | null>): Option<C> => ({
+  ...named(about),
+  kind: { _tag: 'form', placeholder: '[HOST:PORT]', allowed: 'off, or an address of this machine alone' },
+  bare: LOOKS_LIKE_ADDRESS,
+  show: config => {
+    const address = lens.get(config)
+    return address === null ? OFF : inUrl(address)
+  },
+  assign: (text, config) => {
+    if (text === OFF) return E.right(lens.set(config, null))
+    const address = parseListenAddress(text === 'on' ? '' : text)
+    return E.isLeft(address)
+      ? E.left(describeInspectorError(address.left))
+      : E.right(lens.set(config, address.right))
+  },
+})
+
+/** `--inspect FILE` has an operand, `--inspect 127.0.0.1:9300` a value: Node's parser would take both for values. */
+const withOptionalValues = <C>(table: readonly Option<C>[], args: readonly string[]): readonly string[] => {
+  const end = args.indexOf('--')
+  return args.map((arg, at) => {
+    const option = table.find(({ flag }) => arg === `--${flag}`)
+    if (option?.bare === undefined || (end >= 0 && at > end)) return arg
+    return option.bare.test(args[at + 1] ?? '') ? arg : `${arg}=`
+  })
+}
+
 const SWITCH_WORDS = new Map([
   ['1', true],
   ['true', true],
@@ -210,6 +260,8 @@ export const placeholderOf = (kind: OptionKind): string => {
       return 'WORD'
     case 'switch':
       return ''
+    case 'form':
+      return kind.placeholder
   }
 }
 
@@ -225,6 +277,8 @@ export const allowedOf = (kind: OptionKind): string => {
       return kind.values.join(', ')
     case 'switch':
       return 'on, off'
+    case 'form':
+      return kind.allowed
   }
 }
 
@@ -262,9 +316,9 @@ export const decodeArguments = <C>(
   const given = readFlags(table, args)
   problems.push(...given.problems)
   for (const option of table) {
-    const flag = given.values.get(option)
+    const flags = given.values.get(option) ?? []
     const variable = option.variable === null ? undefined : variables[option.variable]
-    if (flag !== undefined) assign(option, `--${option.flag}`, flag)
+    if (flags.length > 0) for (const flag of flags) assign(option, `--${option.flag}`, flag)
     else if (variable !== undefined && variable !== '')
       assign(option, `variable ${option.variable}`, variable)
   }
@@ -276,7 +330,7 @@ export const decodeArguments = <C>(
 }
 
 interface Flags<C> {
-  readonly values: ReadonlyMap<Option<C>, string>
+  readonly values: ReadonlyMap<Option<C>, readonly string[]>
   readonly operands: readonly string[]
   readonly problems: readonly string[]
 }
@@ -284,13 +338,22 @@ interface Flags<C> {
 const readFlags = <C>(table: readonly Option<C>[], args: readonly string[]): Flags<C> => {
   const byFlag = new Map(table.map(option => [option.flag, option]))
   const { tokens } = parseArgs({
-    args: [...args],
-    options: Object.fromEntries(table.map(({ flag, kind }) => [flag, { type: parseTypeOf(kind) }])),
+    args: [...withOptionalValues(table, args)],
+    options: Object.fromEntries(
+      table.map(({ flag, kind, short }) => [
+        flag,
+        { type: parseTypeOf(kind), ...(short === undefined ? {} : { short }) },
+      ]),
+    ),
     // Its own errors name neither the nearest flag nor the allowed values.
     strict: false,
     tokens: true,
   })
-  const values = new Map<Option<C>, string>()
+  const values = new Map<Option<C>, readonly string[]>()
+  /** Of an option that is given twice the last counts, but for those that may be. */
+  const keep = (option: Option<C>, value: string): void => {
+    values.set(option, [...(option.many === true ? (values.get(option) ?? []) : []), value])
+  }
   const operands: string[] = []
   const problems: string[] = []
   /** Where the value of an unknown flag may stand; to report it as well would be noise. */
@@ -303,11 +366,11 @@ const readFlags = <C>(table: readonly Option<C>[], args: readonly string[]): Fla
       problems.push(unknownFlag(token.rawName, [...byFlag.keys()]))
       if (!token.inlineValue) perhapsValueAt = token.index + 1
     } else if (option.kind._tag === 'switch') {
-      values.set(option, token.value ?? 'on')
+      keep(option, token.value ?? 'on')
     } else if (token.value === undefined || (!token.inlineValue && token.value.startsWith('--'))) {
       problems.push(`--${option.flag} needs a value: ${usageOf(option)} (${allowedOf(option.kind)})`)
     } else {
-      values.set(option, token.value)
+      keep(option, token.value)
     }
   }
   return { values, operands, problems }

@@ -22,6 +22,8 @@ export interface Terminal {
   readonly variables: Variables
   /** Everything on standard input, or nothing beyond `maxBytes`. */
   readStdin(maxBytes: number): Promise<Buffer>
+  /** What the person types up to Enter; `null`: nothing more comes. Absent: nobody is asked. */
+  nextLine?(): Promise<string | null>
   /** Resolves when the person, or whoever manages the process, wants it to end. */
   stopAsked(): Promise<NodeJS.Signals>
 }
@@ -65,12 +67,13 @@ const optionHelp =
       option.kind._tag === 'switch' || option.show(defaults) === ''
         ? undefined
         : `default ${option.show(defaults)}`,
-      option.kind._tag === 'integer' || option.kind._tag === 'choice' ? allowedOf(option.kind) : undefined,
+      ['integer', 'choice', 'form'].includes(option.kind._tag) ? allowedOf(option.kind) : undefined,
     ].filter(fact => fact !== undefined)
     const value = facts.length > 0 ? ` (${facts.join('; ')})` : ''
     const variable = option.variable === null ? '' : ` [${option.variable}]`
+    const short = option.short === undefined ? '' : `, -${option.short}`
     return [
-      INDENT + usageOf(option),
+      INDENT + usageOf(option) + short,
       wrap(`${option.help}${value}${variable}`, columns, INDENT.repeat(4)),
     ].join('\n')
   }

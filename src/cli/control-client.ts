@@ -3,7 +3,7 @@
  * Promises to give up in time and to leave no connection open. Knows no verb.
  */
 import { lstatSync } from 'node:fs'
-import { request } from 'node:http'
+import { type IncomingMessage, request } from 'node:http'
 import type * as t from 'io-ts'
 import { RefusalJson } from '../control/shapes.ts'
 import { E } from '../fp.ts'
@@ -118,6 +118,68 @@ const fetchBody = (path: string, url: string, timeoutMs: number): Promise<E.Eith
     asked.on('error', failed)
     asked.end()
   })
+
+/** Why an answer that goes on is over. */
+export type StreamEnd = 'stopped' | 'ended by the daemon'
+
+/**
+ * `GET` a path whose answer goes on, and hand on what comes, piece by piece, until `stop` resolves or the daemon ends it.
+ * `take` says when it is ready for more: nothing is read before.
+ */
+export const streamControl = (
+  path: string,
+  url: string,
+  take: (text: string) => void | Promise<void>,
+  stop: Promise<unknown>,
+): Promise<E.Either<AskError, StreamEnd>> =>
+  new Promise(resolve => {
+    const finish = (result: E.Either<AskError, StreamEnd>): void => {
+      resolve(result)
+      asked.destroy()
+    }
+    const asked = request({ socketPath: path, path: url, agent: false }, response => {
+      const server = String(response.headers['server'] ?? '')
+      if (!OURS.test(server)) {
+        const reason = `it calls itself ${server === '' ? 'nothing' : server}`
+        finish(E.left({ _tag: 'NotOurs', path, reason }))
+        return
+      }
+      void readOn(response, take).then(body => {
+        if (response.statusCode === 200) {
+          finish(E.right('ended by the daemon'))
+          return
+        }
+        const refused = RefusalJson.decode(parsed(body))
+        const status = response.statusCode ?? 0
+        finish(
+          E.isRight(refused)
+            ? E.left({ _tag: 'Refused', status, ...refused.right })
+            : E.left({ _tag: 'NotOurs', path, reason: `its answer to ${url} has status ${status}` }),
+        )
+      })
+    })
+    asked.on('error', (error: NodeJS.ErrnoException) => finish(E.left(failureOf(error, path))))
+    void stop.then(() => finish(E.right('stopped')))
+    asked.end()
+  })
+
+/** What is refused is given back whole, what is not goes on. */
+const readOn = async (
+  response: IncomingMessage,
+  take: (text: string) => void | Promise<void>,
+): Promise<string> => {
+  let refusal = ''
+  try {
+    for await (const text of response.setEncoding('utf8')) {
+      if (response.statusCode === 200) await take(String(text))
+      else refusal += String(text)
+    }
+  } catch (error) {
+    // The connection broke off: that is an end too, as when the daemon was killed.
+    if (!(error instanceof Error)) throw error
+  }
+  return refusal
+}
 
 const failureOf = (error: NodeJS.ErrnoException, path: string): AskError => {
   const errno = error.code ?? error.message

@@ -1,5 +1,11 @@
 /** All about one link, as text for people. Pure; nothing of it is cut, for here is where one looks for the rest. */
-import type { CountersJson, LinkDetailsJson, TransitionJson, VerdictJson } from '../control/shapes.ts'
+import type {
+  CountersJson,
+  LinkDetailsJson,
+  PlantedJson,
+  TransitionJson,
+  VerdictJson,
+} from '../control/shapes.ts'
 import { figuresTable, timesTable } from './figure-tables.ts'
 import {
   byteCount,
@@ -57,7 +63,7 @@ const facts = (link: LinkDetailsJson, { now }: Page): string => {
     ['Verdict', verdictText(link.verdict)],
     ['Planted', plantedText(link)],
     ['Attempts', attemptsText(link, now)],
-    ...trafficRows(link.counters),
+    ...(isDevice(link.planted) ? [] : trafficRows(link.counters)),
   ]
   return rows
     .flatMap(([name, value]) =>
@@ -65,6 +71,9 @@ const facts = (link: LinkDetailsJson, { now }: Page): string => {
     )
     .join('')
 }
+
+/** Nothing passes through the daemon then. */
+const isDevice = (planted: PlantedJson | null): boolean => planted?.represents !== undefined
 
 const FACT_NAME_WIDTH = 'Consumer:  '.length
 
@@ -77,7 +86,9 @@ const verdictText = ({ decision, rule, winner, reason }: VerdictJson): string =>
 }
 
 const plantedText = ({ planted }: LinkDetailsJson): string | null =>
-  planted === null ? null : `${planted.kind}, inode ${planted.inode} of device ${planted.device}`
+  planted === null
+    ? null
+    : `${planted.kind}${planted.represents === undefined ? '' : ` of ${planted.represents}`}, inode ${planted.inode} of device ${planted.device}`
 
 const attemptsText = ({ attempt, nextRetry }: LinkDetailsJson, now: number): string | null => {
   if (attempt === 0) return null
@@ -129,7 +140,7 @@ const EVENT_WORDS: ReadonlyMap<string, string> = new Map([
   ['after retryDelay', 'time to try again'],
   ['inject: Right', 'it was planted'],
   ['change: Right', 'it follows its provider'],
-  ['target.lost', 'its socket was gone or hidden'],
+  ['target.lost', 'what was planted was gone, hidden or out of date'],
   ['consumer.exited', "the consumer's process ended"],
   ['teardown done', 'it was taken down'],
 ])

@@ -47,6 +47,26 @@ export const VERBS: readonly Verb[] = [
     load: () => import('./commands/serve.ts'),
   },
   {
+    name: 'events',
+    summary: 'show what happens in the daemon, as it happens',
+    load: () => import('./commands/events.ts'),
+  },
+  {
+    name: 'record',
+    summary: 'record what happens in the daemon, or the graphs of Pantavisor, into a file',
+    load: () => import('./commands/record.ts'),
+  },
+  {
+    name: 'replay',
+    summary: 'play a recording again, and see why a link went where it went',
+    load: () => import('./commands/replay.ts'),
+  },
+  {
+    name: 'inspect',
+    summary: 'show the links of the daemon on a page, live, with their state machines',
+    load: () => import('./commands/inspect.ts'),
+  },
+  {
     name: 'demo',
     summary: 'connect two real containers and watch it happen',
     load: () => import('./commands/demo.ts'),

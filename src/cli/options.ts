@@ -3,11 +3,14 @@
  * and `docs/operations.md` follow. A new setting is a line here.
  */
 import { E, pipe } from '../fp.ts'
+import type { ListenAddress } from '../inspector/listen-address.ts'
 import { DEFAULT_LIMITS, type Limits } from '../model/limits.ts'
 import { type Level, LOG_LEVELS } from '../model/log-level.ts'
 import {
+  addressOption,
   choiceOption,
   decodeArguments,
+  fileOrNoneOption,
   filePathOption,
   folderPathOption,
   integerOption,
@@ -40,6 +43,14 @@ export interface DaemonConfig {
   readonly journal: string
   /** The folder that plugins of third parties are loaded from, absolute; `null`: there are none. */
   readonly pluginDir: string | null
+  /** Where the inspector's page is served; `null`: nowhere. */
+  readonly inspect: ListenAddress | null
+  /** What happens is recorded in this file, absolute; `null`: it is not. */
+  readonly record: string | null
+  /** A recording that has grown so large is followed by a new one. */
+  readonly recordMaxBytes: number
+  /** So many older ones stay. */
+  readonly recordOlder: number
   readonly limits: Limits
 }
 
@@ -52,6 +63,10 @@ export const DEFAULT_CONFIG: DaemonConfig = {
   policy: '/etc/pv-xconnect/policy.json',
   journal: '/run/pv-xconnect/journal',
   pluginDir: null,
+  inspect: null,
+  record: null,
+  recordMaxBytes: 16 * MIB,
+  recordOlder: 3,
   limits: DEFAULT_LIMITS,
 }
 
@@ -236,6 +251,18 @@ const workOptions: readonly Option<DaemonConfig>[] = [
     'The longest time between two of these tries.',
   ),
   limitOption(
+    'deviceRetryMs',
+    'device-retry',
+    { min: 10, max: HOUR_MS, unit: 'MS' },
+    'The longest time between two tries of a link whose device is not there.',
+  ),
+  limitOption(
+    'deviceGroups',
+    'max-device-groups',
+    { min: 1, max: MILLION, unit: 'N' },
+    'Most cgroups of one container that are told to allow a device.',
+  ),
+  limitOption(
     'resyncMs',
     'resync',
     { min: 1000, max: DAY_MS, unit: 'MS' },
@@ -245,7 +272,7 @@ const workOptions: readonly Option<DaemonConfig>[] = [
     'deepLookMs',
     'deep-look',
     { min: 50, max: DAY_MS, unit: 'MS' },
-    'How often planted sockets are looked up by their whole path.',
+    "How often planted sockets and nodes, and the providers' nodes, are looked up by their whole path.",
   ),
   limitOption(
     'looksApartMs',
@@ -310,6 +337,13 @@ export const DAEMON_OPTIONS: readonly Option<DaemonConfig>[] = [
     { flag: 'plugin-dir', help: 'Where plugins of third parties are (docs/plugins.md).' },
     { get: config => config.pluginDir, set: (config, pluginDir) => ({ ...config, pluginDir }) },
   ),
+  addressOption(
+    {
+      flag: 'inspect',
+      help: 'Serve a page that shows the links live (docs/debugging.md), to this machine alone; its URL is in the log. Without an address: 127.0.0.1 and any free port.',
+    },
+    { get: config => config.inspect, set: (config, inspect) => ({ ...config, inspect }) },
+  ),
   limitOption(
     'pluginLoadMs',
     'plugin-load-timeout',
@@ -321,6 +355,29 @@ export const DAEMON_OPTIONS: readonly Option<DaemonConfig>[] = [
     'plugin-timeout',
     { min: 10, max: HOUR_MS, unit: 'MS' },
     'How long a plugin may take to set up, change or remove a link.',
+  ),
+  fileOrNoneOption(
+    {
+      flag: 'record',
+      help: 'Record there what happens, without any payload, to be replayed (docs/debugging.md).',
+    },
+    { get: config => config.record, set: (config, record) => ({ ...config, record }) },
+  ),
+  integerOption(
+    { flag: 'record-max-bytes', help: 'A recording that has grown so large is followed by a new one.' },
+    { min: 4 * KIB, max: 1024 * MIB, unit: 'BYTES' },
+    {
+      get: config => config.recordMaxBytes,
+      set: (config, recordMaxBytes) => ({ ...config, recordMaxBytes }),
+    },
+  ),
+  integerOption(
+    {
+      flag: 'record-older',
+      help: 'So many older recordings stay beside it, as FILE.1, the youngest, FILE.2 and so on.',
+    },
+    { min: 0, max: 1000, unit: 'N' },
+    { get: config => config.recordOlder, set: (config, recordOlder) => ({ ...config, recordOlder }) },
   ),
   ...graphLimitOptions<DaemonConfig>(),
   ...connectionOptions,

@@ -1,4 +1,5 @@
 /** The terminal of a real process; the one place of the command line that touches `process`. */
+import { createInterface } from 'node:readline'
 import type { Terminal } from './command.ts'
 
 export const processTerminal = (): Terminal => {
@@ -23,11 +24,22 @@ export const processTerminal = (): Terminal => {
     },
     variables: process.env,
     readStdin,
+    nextLine: lineReader(),
     stopAsked: () =>
       new Promise(resolve => {
         process.once('SIGINT', resolve)
         process.once('SIGTERM', resolve)
       }),
+  }
+}
+
+/** Standard input is not touched before the first line is asked for. */
+const lineReader = (): (() => Promise<string | null>) => {
+  let lines: AsyncIterator<string> | undefined
+  return async () => {
+    lines ??= createInterface({ input: process.stdin })[Symbol.asyncIterator]()
+    const { done, value } = await lines.next()
+    return done === true ? null : value
   }
 }
 

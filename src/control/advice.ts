@@ -8,6 +8,7 @@ import type { Condition } from '../model/condition.ts'
 import type { Verdict } from '../model/desired.ts'
 import type { InjectError, SyscallError } from '../model/errors.ts'
 import type { Link } from '../model/link.ts'
+import { isDevice } from '../model/mediation.ts'
 import { stateParts } from './views.ts'
 
 /** What concerns every link of this daemon. */
@@ -54,12 +55,18 @@ const aboutLink = (view: LinkView, around: Circumstances): readonly string[] => 
   return adviceForState(view, around.now)
 }
 
+/** As a policy calls its rules; any other is the word of the type's plugin. */
+const isOfPolicy = (rule: string): boolean => rule === 'default' || /^rule \d+: /.test(rule)
+
 /** `null`: the verdict is no obstacle. */
 export const adviceForVerdict = (verdict: Verdict, around: Circumstances): string | null => {
   switch (verdict._tag) {
     case 'Admitted':
       return null
     case 'Denied':
+      if (!isOfPolicy(verdict.rule)) {
+        return `Links of its type do not give this to this role: ${verdict.rule}. Assign another role, or another resource, in the manifest.`
+      }
       if (verdict.rule !== 'default') {
         return `The policy denies it by ${verdict.rule}. If it should be connected, change that rule in ${around.policyPath}, or put one that allows it before it, then send the daemon SIGHUP.`
       }
@@ -95,6 +102,10 @@ export const adviceForError = (error: InjectError, link: Link): string => {
       return `Correct the option ${JSON.stringify(error.option)} in the manifest, or take it out: ${error.reason}.`
     case 'KindUnsupported':
       return `Let ${providerOf(link)} listen on ${error.socket} with a stream or seqpacket socket, or take out of the manifest what needs a connection (greeting, peercred, role-peercred).`
+    case 'DeviceAbsent':
+      return `Nothing, if the device is about to be plugged in, or its driver to be loaded: the link comes up with it. Else see that ${providerOf(link)} has a node at ${error.path}, in its own root.`
+    case 'DeviceRefused':
+      return `See what ${providerOf(link)} has at ${error.path}, in its own root, and which role the manifest assigns: ${error.reason}.`
     case 'PluginFailed':
       return `This is a bug in the plugin ${error.plugin}; to restart the containers will not help. Report it, with the lines of the daemon's log around it.`
   }
@@ -145,11 +156,17 @@ export const adviceForState = (view: LinkView, now: number): readonly string[] =
             `It has been in the making for ${Math.round(forMs / 1000)} s: a file system of ${link.consumer} may not answer. Look at ${link.target} from inside it.`,
           ]
     case 'mediating':
-      return aboutTraffic(view)
+      return view.context.mediation !== null && isDevice(view.context.mediation.planted)
+        ? aboutDevice(view)
+        : aboutTraffic(view)
     default:
       return ['Nothing: it is being removed, or is set up anew right after.']
   }
 }
+
+const aboutDevice = ({ desired: { link } }: LinkView): readonly string[] => [
+  `Nothing, for the daemon: the node is there. If a program in ${link.consumer} cannot open ${link.target}, see who owns it and its mode there, and look for warnings of its device cgroup in the daemon's log.`,
+]
 
 const NO_CONNECTIONS = { connectionsRefused: 0, connectionsTotal: 0 }
 

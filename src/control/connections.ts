@@ -35,6 +35,11 @@ export class Connections {
     this.#deadlines.set(socket, this.#deadlineOf(socket))
   }
 
+  /** Its answer goes on for as long as it likes: it is not cut for that, and makes room for nobody. */
+  keep(socket: Socket): void {
+    this.#forget(socket)
+  }
+
   #deadlineOf(socket: Socket): NodeJS.Timeout {
     return setTimeout(() => this.#cut(socket), this.#patienceMs).unref()
   }

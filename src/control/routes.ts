@@ -5,10 +5,13 @@
  */
 import type { Controller } from '../controller/controller.ts'
 import type { PassEnd } from '../controller/trigger.ts'
+import type { EventHub } from '../events/hub.ts'
+import { type Reader as EventReader, stream } from '../events/sse.ts'
 import { E } from '../fp.ts'
 import type { Condition } from '../model/condition.ts'
 import { linkKeyOf } from '../model/link.ts'
 import { type Level, LOG_LEVELS } from '../model/log-level.ts'
+import type { Tape } from '../record/tape.ts'
 import { adviceFor } from './advice.ts'
 import type { History, HistoryEntry } from './history.ts'
 import { graphJson, linkDetailsJson, linksJson, stateParts, transitionJson } from './views.ts'
@@ -19,14 +22,28 @@ export interface ControlRequest {
   /** The request's target as it was sent, percent-encoded and with its query. */
   readonly url: string
   readonly contentType: string | undefined
+  /** What a client that lost its connection heard last. */
+  readonly lastEventId?: string | undefined
   readonly body: string
 }
 
-/** Whole, in one piece. An answer that goes on (server-sent events) would be a second variant beside this one. */
+/** Whole, in one piece. */
 export interface Answer {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
   readonly body: string
+}
+
+/** Whoever asked, while an answer goes on. */
+export interface Reader extends EventReader {
+  end(): void
+}
+
+/** One that goes on until either side has enough. Its status is 200. */
+export interface OngoingAnswer {
+  readonly headers: Readonly<Record<string, string>>
+  /** Returns what to do when the reader is gone. */
+  readonly begin: (reader: Reader) => () => void
 }
 
 /** What the routes ask, and the little they may change. */
@@ -38,6 +55,8 @@ export interface ControlSubject {
   /** The controller's, and what else concerns all links. */
   readonly conditions: () => readonly Condition[]
   readonly history: History
+  readonly events: EventHub
+  readonly tape: Pick<Tape, 'listen'>
   readonly log: { level(): Level; setLevel(level: Level): void; droppedLines(): number }
   readonly policyPath: string
   readonly version: string
@@ -46,7 +65,7 @@ export interface ControlSubject {
 }
 
 /** `rest` is what follows the path of a route that takes more, decoded. */
-type Handler = (request: ControlRequest, rest: string) => Answer | Promise<Answer>
+type Handler = (request: ControlRequest, rest: string) => Answer | OngoingAnswer | Promise<Answer>
 
 interface Route {
   readonly path: string
@@ -55,7 +74,7 @@ interface Route {
   readonly methods: Readonly<Record<string, Handler>>
 }
 
-export type Answerer = (request: ControlRequest) => Promise<Answer>
+export type Answerer = (request: ControlRequest) => Promise<Answer | OngoingAnswer>
 
 export const json = (status: number, value: unknown, headers: Answer['headers'] = {}): Answer => ({
   status,
@@ -131,6 +150,8 @@ const routesFor = (subject: ControlSubject): readonly Route[] => [
   { path: '/healthz', methods: { GET: () => json(200, { status: 'alive', version: subject.version }) } },
   { path: '/readyz', methods: { GET: () => readiness(subject) } },
   { path: '/metrics', methods: { GET: () => metrics(subject) } },
+  { path: '/events', methods: { GET: request => events(subject, request) } },
+  { path: '/recording', methods: { GET: () => recording(subject) } },
   { path: '/reconcile', methods: { POST: () => reconcile(subject) } },
   {
     path: '/log-level',
@@ -206,6 +227,48 @@ const metrics = async (subject: ControlSubject): Promise<Answer> => {
   })
   return { status: 200, headers: { 'content-type': contentType }, body: text }
 }
+
+/** `?follow=no`: those that are remembered, and no more. `?since=N`, or Last-Event-ID: those after number N. */
+const events = (
+  { events: hub, controller, version }: ControlSubject,
+  { url, lastEventId }: ControlRequest,
+): Answer | OngoingAnswer => {
+  const asked = new URLSearchParams(url.split('?')[1] ?? '')
+  const follow = asked.get('follow') ?? 'yes'
+  const since = asked.get('since') ?? lastEventId ?? (follow === 'no' ? '0' : '')
+  if (!['yes', 'no'].includes(follow) || !/^\d{0,15}$/.test(since)) {
+    return refusal(
+      400,
+      'BadQuery',
+      `${url} cannot be answered: give follow=yes or no, and since= the number of an event.`,
+    )
+  }
+  const hello = { version, daemonState: controller.state() }
+  return {
+    headers: { 'content-type': 'text/event-stream' },
+    begin: reader => {
+      const stop = stream(hub, reader, hello, since === '' ? null : Number(since))
+      if (follow === 'yes') return stop
+      stop()
+      reader.end()
+      return () => undefined
+    },
+  }
+}
+
+/** One that cannot be written whole is of no use: a reader that is behind is told so by its end. */
+const recording = ({ tape }: ControlSubject): OngoingAnswer => ({
+  headers: { 'content-type': 'application/jsonl' },
+  begin: reader => {
+    let over = false
+    const stop = tape.listen(line => {
+      if (over || reader.write(line)) return
+      over = true
+      reader.end()
+    })
+    return stop
+  },
+})
 
 const PASS_ENDS: Readonly<Record<Exclude<PassEnd, 'stopped'>, string>> = {
   done: 'The graph was read and applied.',

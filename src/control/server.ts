@@ -9,7 +9,7 @@ import { E } from '../fp.ts'
 import type { LinkLog } from '../toolbox/contract.ts'
 import { Connections } from './connections.ts'
 import type { ControlError } from './errors.ts'
-import { type Answer, type Answerer, refusal } from './routes.ts'
+import { type Answer, type Answerer, type OngoingAnswer, type Reader, refusal } from './routes.ts'
 import { listenAt } from './socket.ts'
 
 export interface ControlLimits {
@@ -18,9 +18,19 @@ export interface ControlLimits {
   /** From connecting to the last byte of the request, and again for taking the answer. */
   readonly patienceMs: number
   readonly bodyBytes: number
+  /** Answers that go on, at the same time. */
+  readonly streams: number
+  /** What may wait for one reader of such an answer. */
+  readonly streamBytes: number
 }
 
-const DEFAULT_LIMITS: ControlLimits = { connections: 64, patienceMs: 5000, bodyBytes: 4096 }
+const DEFAULT_LIMITS: ControlLimits = {
+  connections: 64,
+  patienceMs: 5000,
+  bodyBytes: 4096,
+  streams: 16,
+  streamBytes: 256 * 1024,
+}
 
 /** The request line may hold a link's key: three strings of a graph, each byte percent-encoded. */
 const HEADER_BYTES = 64 * 1024
@@ -41,6 +51,8 @@ export interface ControlOptions {
 }
 
 export interface ControlServer {
+  /** End the answers that go on; resolves when their readers have all that was said, or after a moment. */
+  farewell(): Promise<void>
   /** Let go of the socket and of whoever is connected, at once. Idempotent. */
   close(): void
 }
@@ -48,7 +60,7 @@ export interface ControlServer {
 export const openControlServer = async (
   options: ControlOptions,
 ): Promise<E.Either<ControlError, ControlServer>> => {
-  const server = serverOf(options)
+  const { server, farewell } = serverOf(options)
   const place = await listenAt(server, options.path)
   if (E.isLeft(place)) {
     server.close()
@@ -59,10 +71,18 @@ export const openControlServer = async (
     server.close()
     server.closeAllConnections()
   }
-  return E.right({ close })
+  return E.right({ close, farewell })
 }
 
-const serverOf = ({ answer, log, version, limits = DEFAULT_LIMITS }: ControlOptions): Server => {
+/** How long a reader that is behind may keep the daemon from ending. */
+const FAREWELL_MS = 250
+
+interface Serving {
+  readonly server: Server
+  readonly farewell: () => Promise<void>
+}
+
+const serverOf = ({ answer, log, version, limits = DEFAULT_LIMITS }: ControlOptions): Serving => {
   const connections = new Connections(limits.connections, limits.patienceMs)
   const server = createServer({
     maxHeaderSize: HEADER_BYTES,
@@ -74,14 +94,26 @@ const serverOf = ({ answer, log, version, limits = DEFAULT_LIMITS }: ControlOpti
   // What is sent behind the first request is not looked at.
   server.maxRequestsPerSocket = 1
 
-  const answerSafely = async (request: IncomingMessage, body: string | null): Promise<Answer> => {
+  const streams = new Set<ServerResponse>()
+
+  const answerSafely = async (
+    request: IncomingMessage,
+    body: string | null,
+  ): Promise<Answer | OngoingAnswer> => {
     if (body === null) {
       const message = `The body is longer than ${limits.bodyBytes} bytes: nothing here takes one of that size.`
       return refusal(413, 'BodyTooLarge', message)
     }
     const { method = '', url = '', headers } = request
     try {
-      return await answer({ method, url, contentType: headers['content-type'], body })
+      const lastEventId = headers['last-event-id']
+      return await answer({
+        method,
+        url,
+        contentType: headers['content-type'],
+        lastEventId: typeof lastEventId === 'string' ? lastEventId : undefined,
+        body,
+      })
     } catch (error) {
       log.error({ err: error }, 'internal error: a request of the control API could not be answered')
       return refusal(500, 'Internal', 'An internal error, which is in the log of the daemon.')
@@ -93,9 +125,51 @@ const serverOf = ({ answer, log, version, limits = DEFAULT_LIMITS }: ControlOpti
     const body = await bodyOf(request, limits.bodyBytes)
     connections.waitsForUs(socket)
     const given = await answerSafely(request, body)
-    connections.weWaitFor(socket)
+    if ('begin' in given) {
+      if (streams.size < limits.streams || request.method === 'HEAD') return goOn(request, response, given)
+      const message = `There are ${streams.size} that listen already, and no more may: end one of them first.`
+      return finish(request, response, refusal(503, 'TooManyListeners', message))
+    }
+    finish(request, response, given)
+  }
+
+  const finish = (request: IncomingMessage, response: ServerResponse, given: Answer): void => {
+    connections.weWaitFor(request.socket)
     response.writeHead(given.status, headersOf(given, version))
     response.end(request.method === 'HEAD' ? undefined : given.body)
+  }
+
+  const goOn = (
+    request: IncomingMessage,
+    response: ServerResponse,
+    { headers, begin }: OngoingAnswer,
+  ): void => {
+    response.writeHead(200, { ...headers, ...commonHeaders(version) })
+    if (request.method === 'HEAD' || request.socket.destroyed) {
+      response.end()
+      return
+    }
+    // It may be long until there is something to tell.
+    response.flushHeaders()
+    streams.add(response)
+    connections.keep(request.socket)
+    const reader: Reader = {
+      write: text => {
+        if (response.writableLength > limits.streamBytes || response.writableEnded) return false
+        response.write(text)
+        return true
+      },
+      onDrained: again => response.on('drain', again),
+      end: () => {
+        connections.add(request.socket)
+        response.end()
+      },
+    }
+    const stop = begin(reader)
+    response.once('close', () => {
+      streams.delete(response)
+      stop()
+    })
   }
 
   server.on('connection', socket => connections.add(socket))
@@ -104,7 +178,17 @@ const serverOf = ({ answer, log, version, limits = DEFAULT_LIMITS }: ControlOpti
     serve(request, response).catch(() => request.socket.destroy())
   })
   server.on('clientError', (error, socket) => refuseGarbage(error, socket, version))
-  return server
+
+  const farewell = async (): Promise<void> => {
+    const sent = [...streams].map(response => new Promise<void>(resolve => response.end(() => resolve())))
+    let bound: NodeJS.Timeout | undefined
+    const enough = new Promise<void>(resolve => {
+      bound = setTimeout(resolve, FAREWELL_MS)
+    })
+    await Promise.race([Promise.all(sent), enough])
+    clearTimeout(bound)
+  }
+  return { server, farewell }
 }
 
 const headersOf = (
@@ -113,6 +197,10 @@ const headersOf = (
 ): Readonly<Record<string, string | number>> => ({
   ...headers,
   'content-length': Buffer.byteLength(body),
+  ...commonHeaders(version),
+})
+
+const commonHeaders = (version: string): Readonly<Record<string, string>> => ({
   'cache-control': 'no-store',
   connection: 'close',
   server: `pv-xconnect/${version}`,

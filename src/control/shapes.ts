@@ -35,14 +35,19 @@ export const ErrorJson = t.readonly(
 export type ErrorJson = t.TypeOf<typeof ErrorJson>
 
 export const PlantedJson = t.readonly(
-  t.type({
-    target: t.string,
-    kind: t.string,
-    device: t.string,
-    inode: t.string,
-    directoriesMade: t.readonlyArray(t.string),
-  }),
+  t.intersection([
+    t.type({
+      target: t.string,
+      kind: t.string,
+      device: t.string,
+      inode: t.string,
+      directoriesMade: t.readonlyArray(t.string),
+    }),
+    /** Of a device node: which device. */
+    t.partial({ represents: t.string }),
+  ]),
 )
+export type PlantedJson = t.TypeOf<typeof PlantedJson>
 
 export const FigureJson = t.readonly(
   t.type({

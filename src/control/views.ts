@@ -30,7 +30,13 @@ export const stateParts = (state: string): { readonly state: string; readonly su
   return { state: plain, substate }
 }
 
-const conditionJson = ({ type, status, reason, message, lastTransitionTime }: Condition): ConditionJson => ({
+export const conditionJson = ({
+  type,
+  status,
+  reason,
+  message,
+  lastTransitionTime,
+}: Condition): ConditionJson => ({
   type,
   status,
   reason,

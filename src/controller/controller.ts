@@ -3,7 +3,7 @@
  * Time, chance, graphs and toolboxes are handed in, so that a replay drives this very code with recorded ones.
  * Owns the daemon's actor and the timers; the toolbox host stays the caller's, to be closed after `drain`.
  */
-import type { Actor, InspectionEvent } from 'xstate'
+import type { Actor, AnyActorRef, InspectionEvent } from 'xstate'
 import { createActor } from 'xstate'
 import type { DaemonMachine } from '../../machines/daemon.machine.ts'
 import { daemonMachine } from '../../machines/daemon.machine.ts'
@@ -23,7 +23,8 @@ import type { PluginCatalogue } from '../plugin/catalogue.ts'
 import type { Attention, LinkLog, ToolboxHost } from '../toolbox/contract.ts'
 import type { LinkSnapshot, LinkTransition, LinkView } from './links.ts'
 import { isLinkSnapshot, stateOf, watchLinks } from './links.ts'
-import type { EffectRecord } from './provide.ts'
+import type { Noticing } from './notice.ts'
+import type { Effects } from './provide.ts'
 import { createEffects } from './provide.ts'
 import { createReconciler } from './reconcile.ts'
 import type { PassEnd, Reason } from './trigger.ts'
@@ -36,7 +37,14 @@ export interface ControllerOptions {
   readonly plugins: PluginCatalogue
   readonly limits: Pick<
     Limits,
-    'drainMs' | 'retryMs' | 'retryMaxMs' | 'resyncMs' | 'deepLookMs' | 'looksApartMs' | 'pluginAnswerMs'
+    | 'drainMs'
+    | 'retryMs'
+    | 'retryMaxMs'
+    | 'deviceRetryMs'
+    | 'resyncMs'
+    | 'deepLookMs'
+    | 'looksApartMs'
+    | 'pluginAnswerMs'
   >
   readonly log: LinkLog
   /** `null`: a pass runs only when asked for, as in a replay. */
@@ -45,8 +53,10 @@ export interface ControllerOptions {
   readonly policy?: () => Policy
   /** Sees every actor of the tree, for an inspector. */
   readonly inspect?: (event: InspectionEvent) => void
-  /** Sees every finished effect, for the recorder. */
-  readonly onEffect?: (effect: EffectRecord) => void
+  /** Told what reaches the controller and what it decides, for a recorder and for live events. */
+  readonly onNotice?: Noticing
+  /** What carries out the links' effects. Absent: the plugins, with toolboxes of the host. */
+  readonly effects?: Effects
 }
 
 export type DaemonState = 'starting' | 'syncing' | 'serving' | 'draining' | 'stopped'
@@ -55,8 +65,11 @@ export interface Controller {
   start(): void
   /** Resolves when a pass that began after the call has ended. */
   kick(reason: Reason): Promise<PassEnd>
-  /** Tear everything down; resolves when nothing is left, or when the time for it is over. A second call stops at once. */
-  drain(): Promise<void>
+  /**
+   * Tear everything down; resolves when nothing is left, or when the time for it is over. A second call stops at once.
+   * `signal` is what asked for it, to be told on.
+   */
+  drain(signal?: string): Promise<void>
   state(): DaemonState
   links(): readonly LinkView[]
   link(key: LinkKey): LinkView | undefined
@@ -66,8 +79,12 @@ export interface Controller {
   conditions(): readonly Condition[]
   /** When the graph could be read last, in milliseconds since the epoch; `null`: never yet. */
   graphReadAt(): number | null
+  /** When everything wanted was repeated last, by the controller's clock; `null`: never yet. */
+  resyncedAt(): number | null
   /** How many passes have begun. */
   passes(): number
+  /** The daemon's own actor, and those of all links: for an inspector that begins in the middle of things. */
+  actors(): readonly AnyActorRef[]
   /** Returns how to stop listening. */
   onTransition(listener: (transition: LinkTransition) => void): () => void
 }
@@ -76,20 +93,22 @@ export interface Controller {
 const DRAIN_SLACK_MS = 2000
 
 export const createController = (options: ControllerOptions): Controller => {
-  const { env, host, log, plugins, limits } = options
+  const { env, host, log, plugins, limits, onNotice = () => undefined } = options
   let passes = 0
   let started = false
 
   const watch = watchLinks({ log, wallClock: env.wallClock, pass: () => passes })
-  const effects = createEffects({
-    plugins,
-    host,
-    log,
-    clock: env.clock,
-    answerMs: limits.pluginAnswerMs,
-    drainMs: limits.drainMs,
-    onEffect: options.onEffect,
-  })
+  const effects =
+    options.effects ??
+    createEffects({
+      plugins,
+      host,
+      log,
+      clock: env.clock,
+      answerMs: limits.pluginAnswerMs,
+      drainMs: limits.drainMs,
+      onEffect: effect => onNotice({ _tag: 'EffectEnded', effect }),
+    })
   const link = effects.provideTo(linkMachine({ now: env.wallClock, random: env.random, limits }))
   /** Counts the steps of all actors: while it stands, so do the links. */
   let steps = 0
@@ -134,6 +153,7 @@ export const createController = (options: ControllerOptions): Controller => {
     limits,
     tell: event => daemon.send(event),
     mediating,
+    onNotice,
   })
 
   const trigger = createTrigger({
@@ -174,15 +194,18 @@ export const createController = (options: ControllerOptions): Controller => {
 
   const onAttention = (why: Attention): void => {
     if (why._tag !== 'ProcessExited') {
+      onNotice({ _tag: 'LookAsked' })
       lookSoon()
       return
     }
     const losses = snapshots()
       .filter(({ context }) => context.wanted.link.consumer_pid === why.pid)
       .map(({ context }) => ({ key: context.key, loss: 'consumer-exited' as const }))
-    if (losses.length > 0) daemon.send({ type: 'links.lost', losses })
     for (const pid of exited) if (!reconciler.followed().has(pid)) exited.delete(pid)
-    if (exited.has(why.pid)) return
+    const isNew = !exited.has(why.pid)
+    if (losses.length > 0 || isNew) onNotice({ _tag: 'ProcessExited', pid: why.pid })
+    if (losses.length > 0) daemon.send({ type: 'links.lost', losses })
+    if (!isNew) return
     exited.add(why.pid)
     void trigger.ask('process-exit')
   }
@@ -228,8 +251,12 @@ export const createController = (options: ControllerOptions): Controller => {
       daemon.send({ type: 'daemon.started' })
       trigger.start()
     },
-    kick: reason => trigger.ask(reason),
-    async drain() {
+    kick: reason => {
+      onNotice({ _tag: 'PassAsked', reason })
+      return trigger.ask(reason)
+    },
+    async drain(signal = 'SIGTERM') {
+      onNotice({ _tag: 'DrainAsked', signal })
       void trigger.stop()
       // Draining begins now, whatever a running pass still waits for: a plan it makes is ignored.
       const done = drained()
@@ -246,7 +273,12 @@ export const createController = (options: ControllerOptions): Controller => {
     desired: () => reconciler.desired(),
     conditions: () => reconciler.conditions(),
     graphReadAt: () => reconciler.readAt(),
+    resyncedAt: () => reconciler.resyncedAt(),
     passes: () => passes,
+    actors: () => [
+      daemon,
+      ...Object.values(daemon.getSnapshot().children).flatMap(child => (child === undefined ? [] : [child])),
+    ],
     onTransition: listener => watch.onTransition(listener),
   }
 }

@@ -76,6 +76,7 @@ export const createLease = (host: ToolboxHost): Lease => {
         injectSocket: (request, kept) => () => planting(link, box, box.injectSocket(request, kept)),
         retargetSocket: (mediation, provider) => () =>
           planting(link, box, box.retargetSocket(mediation, provider)),
+        injectNode: (request, kept) => () => planting(link, box, box.injectNode(request, kept)),
         withdraw: mediation => () => withdraw(box, mediation),
         connect: request => {
           const connection = box.connect(request)

@@ -74,18 +74,28 @@ export const describeVerdict = (verdict: Verdict): string => {
   }
 }
 
+interface Seen {
+  readonly state: string
+  readonly error: string | null
+  /** Of the snapshot, to be compared by identity. */
+  readonly value: LinkSnapshot['value']
+  readonly lastError: LinkContext['lastError']
+}
+
 export const watchLinks = ({ log, wallClock, pass }: LinkWatchOptions): LinkWatch => {
-  const seen = new Map<LinkKey, { readonly state: string; readonly error: string | null }>()
+  const seen = new Map<LinkKey, Seen>()
   const listeners = new Set<(transition: LinkTransition) => void>()
 
   const note = (snapshot: LinkSnapshot, event: AnyEventObject): void => {
-    const { context } = snapshot
+    const { context, value } = snapshot
     const before = seen.get(context.key)
+    // A resync tells every link what it knows already: most events move nothing.
+    if (before?.value === value && before.lastError === context.lastError) return
     const state = stateOf(snapshot)
     const error = context.lastError === null ? null : describeError(context.lastError)
     const isNewError = error !== null && error !== before?.error
     if (state === 'released') seen.delete(context.key)
-    else seen.set(context.key, { state, error })
+    else seen.set(context.key, { state, error, value, lastError: context.lastError })
 
     if (isNewError && context.lastError !== null) {
       log.warn(

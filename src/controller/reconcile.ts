@@ -25,6 +25,7 @@ import type { MediationId } from '../model/mediation.ts'
 import type { PluginCatalogue } from '../plugin/catalogue.ts'
 import type { LinkLog, ToolboxHost } from '../toolbox/contract.ts'
 import { describeVerdict } from './links.ts'
+import type { Noticing } from './notice.ts'
 import type { PassOutcome, Reason } from './trigger.ts'
 
 export interface ReconcileOptions {
@@ -41,6 +42,7 @@ export interface ReconcileOptions {
   ) => void
   /** The links that mediate now, by what they hold. */
   readonly mediating: () => ReadonlyMap<MediationId, LinkKey>
+  readonly onNotice: Noticing
 }
 
 export interface Reconciler {
@@ -51,12 +53,14 @@ export interface Reconciler {
   conditions(): readonly Condition[]
   /** When the graph could be read last, by the wall clock; `null`: never yet. */
   readAt(): number | null
+  /** When everything wanted was repeated last, by the clock; `null`: never yet. */
+  resyncedAt(): number | null
   /** The processes the last graph names. */
   followed(): ReadonlySet<Pid>
 }
 
 export const createReconciler = (options: ReconcileOptions): Reconciler => {
-  const { source, plugins, host, log, clock, limits } = options
+  const { source, plugins, host, log, clock, limits, onNotice } = options
   let graph: Graph | null = null
   let desired = NOTHING_DESIRED
   let followed: { readonly of: DesiredState; readonly pids: ReadonlySet<Pid> } | null = null
@@ -68,7 +72,7 @@ export const createReconciler = (options: ReconcileOptions): Reconciler => {
   let lookedDeepAt = Number.NEGATIVE_INFINITY
 
   const noteAvailability = (error: ReadError | GraphError | null, pass: number): void => {
-    const before = conditions.find(({ type }) => type === 'GraphAvailable')
+    const before = conditions.find(isAvailability)
     const message = error === null ? '' : describeReadError(error)
     conditions = withCondition(
       conditions,
@@ -80,6 +84,8 @@ export const createReconciler = (options: ReconcileOptions): Reconciler => {
       },
       options.wallClock(),
     )
+    const now = conditions.find(isAvailability)
+    if (now !== undefined && now.reason !== before?.reason) onNotice({ _tag: 'Availability', condition: now })
     // Another kind of failure is news too: a Pantavisor that was not there yet may turn out to talk nonsense.
     if (error !== null && before?.reason !== error._tag) {
       log.warn({ pass, error, reason: message }, 'the graph cannot be read, the last one stays in force')
@@ -105,6 +111,7 @@ export const createReconciler = (options: ReconcileOptions): Reconciler => {
         { pass, link: key, type, role, provider, verdict: verdict._tag, reason: describeVerdict(verdict) },
         verdict._tag === 'Admitted' ? 'link admitted' : 'link not admitted',
       )
+      onNotice({ _tag: 'Decided', desired: { key, link, verdict } })
     }
   }
 
@@ -158,7 +165,9 @@ export const createReconciler = (options: ReconcileOptions): Reconciler => {
       const key = mediating.get(id)
       if (key !== undefined) losses.push({ key, loss })
     }
-    if (losses.length > 0) options.tell({ type: 'links.lost', losses })
+    if (losses.length === 0) return
+    onNotice({ _tag: 'Lost', losses })
+    options.tell({ type: 'links.lost', losses })
   }
 
   return {
@@ -168,6 +177,7 @@ export const createReconciler = (options: ReconcileOptions): Reconciler => {
       if (E.isRight(reading)) readAt = options.wallClock()
       if (E.isRight(reading) && reading.right._tag === 'Graph') {
         graph = reading.right.graph
+        onNotice({ _tag: 'GraphTaken', graph })
         noteRejected(graph, id)
       }
       // An old graph is applied again too: the policy may have changed, and a resync may be due.
@@ -180,12 +190,15 @@ export const createReconciler = (options: ReconcileOptions): Reconciler => {
     desired: () => desired,
     conditions: () => conditions,
     readAt: () => readAt,
+    resyncedAt: () => (resyncedAt === Number.NEGATIVE_INFINITY ? null : resyncedAt),
     followed: () => followed?.pids ?? NOBODY,
   }
 }
 
 const admittedLinks = ({ links }: DesiredState): readonly Link[] =>
   Object.values(links).flatMap(({ link, verdict }) => (verdict._tag === 'Admitted' ? [link] : []))
+
+const isAvailability = ({ type }: Condition): boolean => type === 'GraphAvailable'
 
 const NOBODY: ReadonlySet<Pid> = new Set()
 

@@ -3,6 +3,7 @@
  * A reason never changes what a pass does to the links: a pass looks at the whole world each time.
  * After a failed read it comes again sooner than the interval, then backs off to it.
  */
+import type { Chance } from '../model/chance.ts'
 import type { Clock } from '../model/clock.ts'
 
 export type Reason =
@@ -22,7 +23,7 @@ export type PassEnd = PassOutcome | 'stopped'
 
 export interface TriggerOptions {
   readonly clock: Clock
-  readonly random: () => number
+  readonly random: Chance
   /** From the start of one pass to the start of the next; `null`: only when asked, as a replay does. */
   readonly intervalMs: number | null
   /** Must not reject. */
@@ -52,7 +53,7 @@ export const createTrigger = ({ clock, random, intervalMs, pass }: TriggerOption
     if (failures === 0) return Math.max(0, passStartedAt + interval - clock.now())
     const backoff = FIRST_RETRY_MS * 2 ** Math.min(failures - 1, 16)
     // Never slower than the interval: what Pantavisor says when it is back is acted upon within one.
-    return Math.min(Math.max(interval, FIRST_RETRY_MS), backoff) * (1 - JITTER * random())
+    return Math.min(Math.max(interval, FIRST_RETRY_MS), backoff) * (1 - JITTER * random(`read ${failures}`))
   }
 
   const passes = async (): Promise<void> => {

@@ -5,7 +5,6 @@
 import type { TE } from '../fp.ts'
 import { E } from '../fp.ts'
 import type { Graph } from '../model/graph.ts'
-import { graphReader, type ReadOptions } from './client.ts'
 import type { GraphLimits } from './codec.ts'
 import { decodeGraph } from './codec.ts'
 import type { GraphError, ReadError } from './errors.ts'
@@ -34,11 +33,3 @@ export const sourceOf = (fetch: TE.TaskEither<ReadError, Buffer>, limits: GraphL
     },
   }
 }
-
-export interface PvCtrlOptions {
-  readonly socketPath: string
-  readonly limits: GraphLimits & ReadOptions['limits']
-}
-
-export const pvCtrlSource = (options: PvCtrlOptions): GraphSource =>
-  sourceOf(graphReader(options), options.limits)

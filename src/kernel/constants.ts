@@ -50,6 +50,8 @@ export const EPOLLRDHUP = 0x2000
 
 export const O_RDONLY = 0
 export const O_WRONLY = 1
+export const O_CREAT = 0o100
+export const O_EXCL = 0o200
 export const O_NOCTTY = 0o400
 export const O_NONBLOCK = 0o4000
 export const O_CLOEXEC = 0o2000000
@@ -102,6 +104,16 @@ export const MS_BIND = 4096
 export const MS_REC = 16384
 export const MS_PRIVATE = 1 << 18
 export const MNT_DETACH = 2
+/** A copy of the mount, attached nowhere; it goes with its descriptor (open_tree(2)). */
+export const OPEN_TREE_CLONE = 1
+export const MOVE_MOUNT_F_EMPTY_PATH = 0x04
+export const MOVE_MOUNT_T_EMPTY_PATH = 0x40
+
+/** bpf(2) */
+export const BPF_PROG_QUERY = 16
+export const BPF_CGROUP_DEVICE = 6
+/** Those of the groups above count too. */
+export const BPF_F_QUERY_EFFECTIVE = 1
 
 export const SPLICE_F_MOVE = 1
 export const SPLICE_F_NONBLOCK = 2
@@ -116,7 +128,9 @@ export const POLLIN = 1
 export const RLIMIT_NOFILE = 7
 
 interface SyscallNumbers {
+  readonly bpf: number
   readonly memfd_create: number
+  readonly mknodat: number
   readonly pivot_root: number
   readonly renameat2: number
   readonly statx: number
@@ -129,7 +143,9 @@ interface SyscallNumbers {
 
 /** As all architectures have them that came late (`asm-generic/unistd.h`). */
 const GENERIC = {
+  bpf: 280,
   memfd_create: 279,
+  mknodat: 33,
   pivot_root: 41,
   renameat2: 276,
   statx: 291,
@@ -141,7 +157,9 @@ const GENERIC = {
 
 const BY_ARCHITECTURE: Readonly<Record<string, SyscallNumbers>> = {
   x64: {
+    bpf: 321,
     memfd_create: 319,
+    mknodat: 259,
     pivot_root: 155,
     renameat2: 316,
     statx: 332,
@@ -153,7 +171,9 @@ const BY_ARCHITECTURE: Readonly<Record<string, SyscallNumbers>> = {
   arm64: GENERIC,
   riscv64: GENERIC,
   arm: {
+    bpf: 386,
     memfd_create: 385,
+    mknodat: 324,
     pivot_root: 218,
     renameat2: 382,
     statx: 397,
@@ -171,7 +191,13 @@ const numbers = (): SyscallNumbers => {
 }
 
 /** System calls that libc does not wrap everywhere (syscalls(2)); the newer ones have one number on all architectures. */
-export const SYS = { ...numbers(), pidfd_open: 434, openat2: 437 } as const
+export const SYS = {
+  ...numbers(),
+  open_tree: 428,
+  move_mount: 429,
+  pidfd_open: 434,
+  openat2: 437,
+} as const
 
 /** flock(2) */
 export const LOCK_EX = 2

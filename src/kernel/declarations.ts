@@ -107,6 +107,18 @@ export const c = {
   memfdCreate: declare<(number: N, name: string, flags: N) => N>(
     'long syscall(long, const char *, uint32_t)',
   ),
+  mknodat: declare<(number: N, dir: N, path: string, mode: N, device: N) => N>(
+    'long syscall(long, int, const char *, uint32_t, uint32_t)',
+  ),
+  openTree: declare<(number: N, dir: N, path: string, flags: N) => N>(
+    'long syscall(long, int, const char *, uint32_t)',
+  ),
+  moveMount: declare<(number: N, fromDir: N, from: string, toDir: N, to: string, flags: N) => N>(
+    'long syscall(long, int, const char *, int, const char *, uint32_t)',
+  ),
+  bpf: declare<(number: N, command: N, attributes: Address, size: N) => N>(
+    'long syscall(long, int, uintptr_t, uint32_t)',
+  ),
   setresuid: declare<(number: N, real: N, effective: N, saved: N) => N>(
     'long syscall(long, uint32_t, uint32_t, uint32_t)',
   ),

@@ -11,10 +11,13 @@ import {
   AT_STATX_DONT_SYNC,
   AT_SYMLINK_NOFOLLOW,
   O_CLOEXEC,
+  O_CREAT,
   O_DIRECTORY,
+  O_EXCL,
   O_NOFOLLOW,
   O_PATH,
   O_RDONLY,
+  O_WRONLY,
   RENAME_EXCHANGE,
   RENAME_NOREPLACE,
   RESOLVE_IN_ROOT,
@@ -52,7 +55,21 @@ export interface FileStatus {
   readonly mount: number
   readonly uid: number
   readonly gid: number
+  /** Permission bits, those for set-ids too. */
+  readonly mode: number
+  /** Which device it is a node of; `undefined` for what is none. */
+  readonly node: DeviceNumber | undefined
 }
+
+/** The device that a node stands for (mknod(2)). */
+export interface DeviceNumber {
+  readonly type: 'character' | 'block'
+  readonly major: number
+  readonly minor: number
+}
+
+export const sameDevice = (a: DeviceNumber, b: DeviceNumber): boolean =>
+  a.type === b.type && a.major === b.major && a.minor === b.minor
 
 /** The same file, as far as a file system can tell; a number may be reused once the file is gone. */
 export const sameFile = (
@@ -83,16 +100,29 @@ const kindOf = (mode: number): FileKind => {
 
 const WHOLE_STATUS = STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID
 
+const nodeOf = (data: DataView, mode: number): DeviceNumber | undefined => {
+  const format = mode & S_IFMT
+  if (format !== S_IFCHR && format !== S_IFBLK) return undefined
+  return {
+    type: format === S_IFCHR ? 'character' : 'block',
+    major: data.getUint32(STATX.rdevMajor, true),
+    minor: data.getUint32(STATX.rdevMinor, true),
+  }
+}
+
 const readStatus = (): FileStatus => {
   const { data } = status
+  const mode = data.getUint16(STATX.mode, true)
   return {
-    kind: kindOf(data.getUint16(STATX.mode, true)),
+    kind: kindOf(mode),
     device: `${data.getUint32(STATX.devMajor, true)}:${data.getUint32(STATX.devMinor, true)}`,
     inode: String(data.getBigUint64(STATX.inode, true)),
     born: `${data.getBigInt64(STATX.bornSeconds, true)}.${data.getUint32(STATX.bornNanoseconds, true)}`,
     mount: Number(data.getBigUint64(STATX.mountId, true)),
     uid: data.getUint32(STATX.uid, true),
     gid: data.getUint32(STATX.gid, true),
+    mode: mode & 0o7777,
+    node: nodeOf(data, mode),
   }
 }
 
@@ -218,6 +248,14 @@ export const makeDirectory = (dir: BorrowedFd, name: string, mode: number, subje
   return made
 }
 
+/** An empty file that nobody may open but root: a place to mount something on. EEXIST where the name is taken. */
+export const makeFile = (dir: BorrowedFd, name: string, subject: string): E.Either<SyscallError, void> => {
+  const fd = c.openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0)
+  if (fd < 0) return E.left(lastError('openat', subject))
+  new OwnedFd(fd).close()
+  return E.right(undefined)
+}
+
 export const removeDirectory = (dir: BorrowedFd, name: string, subject: string) =>
   done(c.unlinkat(dir, name, AT_REMOVEDIR), 'rmdir', subject)
 
@@ -226,6 +264,10 @@ export const unlink = (dir: BorrowedFd, name: string, subject: string) =>
 
 /** The path by which the kernel finds an open file again, whatever its length and wherever it moved (proc(5)). */
 export const pathOf = (fd: BorrowedFd): string => `/proc/self/fd/${fd}`
+
+/** As `setMode`; what the file had of set-id bits may go (chown(2)). */
+export const setOwner = (fd: BorrowedFd, uid: number, gid: number, subject: string) =>
+  done(c.fchownat(fd, '', uid, gid, AT_EMPTY_PATH), 'fchownat', subject)
 
 /** Through the descriptor of a file that was looked at before: by name it could have become a symlink meanwhile. */
 export const setMode = (fd: BorrowedFd, mode: number, subject: string) =>

@@ -209,6 +209,11 @@ export const seesTheHost = ({ root, mountNamespace }: ProcessHandle): boolean =>
   (isSame(statusOf(root.borrowed, 'process'), statusAt('/')) &&
     isSame(statusOf(mountNamespace.borrowed, 'process'), statusAt('/proc/self/ns/mnt')))
 
+/** Whether a process has our own mount namespace, in whatever root. */
+export const sharesMounts = ({ mountNamespace }: ProcessHandle): boolean =>
+  mountNamespace === undefined ||
+  isSame(statusOf(mountNamespace.borrowed, 'process'), statusAt('/proc/self/ns/mnt'))
+
 /**
  * Whether a process went elsewhere since it was held: into another root (chroot(2), pivot_root(2)), or into other mounts or
  * another network (unshare(2), setns(2)). Of one that has ended nothing is said.

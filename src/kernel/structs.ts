@@ -55,6 +55,21 @@ const statx = koffi.struct({
   rest: koffi.array('uint64_t', 13),
 })
 
+/** The part of `union bpf_attr` that a query takes (`linux/bpf.h`). */
+const bpfQuery = koffi.struct({
+  target: 'uint32_t',
+  attachType: 'uint32_t',
+  queryFlags: 'uint32_t',
+  attachFlags: 'uint32_t',
+  programIds: 'uint64_t',
+  programCount: 'uint32_t',
+  spare: 'uint32_t',
+  programAttachFlags: 'uint64_t',
+  linkIds: 'uint64_t',
+  linkAttachFlags: 'uint64_t',
+  revision: 'uint64_t',
+})
+
 const sockaddrUn = koffi.struct({ family: 'uint16_t', path: koffi.array('uint8_t', 108) })
 
 const pollfd = koffi.struct({ fd: 'int', events: 'int16_t', revents: 'int16_t' })
@@ -93,6 +108,10 @@ export const STATX = {
     'mountId',
   ),
   ...offsets(statx, 'bornSeconds', 'bornNanoseconds', 'changedSeconds', 'changedNanoseconds'),
+}
+export const BPF_QUERY = {
+  size: koffi.sizeof(bpfQuery),
+  ...offsets(bpfQuery, 'target', 'attachType', 'queryFlags', 'attachFlags', 'programIds', 'programCount'),
 }
 export const SOCKADDR_UN = { size: koffi.sizeof(sockaddrUn), ...offsets(sockaddrUn, 'family', 'path') }
 export const POLLFD = { size: koffi.sizeof(pollfd), ...offsets(pollfd, 'fd', 'events', 'revents') }

@@ -1,4 +1,6 @@
-/** Time, passed in: the real loop, a simulated clock in a test, and a replay drive the same code. */
+/** Time and chance, passed in: the real loop, a simulated clock in a test, and a replay drive the same code. */
+import type { Chance } from './chance.ts'
+
 export interface Clock {
   /** Milliseconds that only grow; where they count from is not said. */
   now(): number
@@ -12,6 +14,5 @@ export interface Environment {
   readonly clock: Clock
   /** Milliseconds since the epoch. */
   readonly wallClock: () => number
-  /** In [0, 1). */
-  readonly random: () => number
+  readonly random: Chance
 }

@@ -15,7 +15,7 @@ export interface SyscallError {
 }
 
 /** What stands at a target that is not ours to replace. */
-export type Occupant = 'live socket' | 'file' | 'directory' | 'symlink' | 'device' | 'fifo'
+export type Occupant = 'live socket' | 'socket' | 'file' | 'directory' | 'symlink' | 'device' | 'fifo'
 
 /** Why a link could not be set up, or changed. */
 export type InjectError =
@@ -29,6 +29,8 @@ export type InjectError =
       readonly _tag: 'TargetOccupied'
       readonly target: string
       readonly by: Occupant
+      /** Where it is a device: which, as `character 1:3`. */
+      readonly device?: string
     }
   | {
       readonly _tag: 'TargetRefused'
@@ -52,6 +54,17 @@ export type InjectError =
       readonly kind: string
     }
   | {
+      readonly _tag: 'DeviceAbsent'
+      readonly path: string
+      /** What is missing. */
+      readonly reason: string
+    }
+  | {
+      readonly _tag: 'DeviceRefused'
+      readonly path: string
+      readonly reason: string
+    }
+  | {
       readonly _tag: 'PluginFailed'
       readonly plugin: string
       readonly message: string
@@ -63,15 +76,20 @@ export const isRetryable = (error: InjectError): boolean => {
     case 'PeerNotRunning':
     case 'PeerGone':
     case 'TargetRefused':
+    case 'DeviceAbsent':
       return true
     case 'TargetOccupied':
     case 'AddressInvalid':
     case 'OptionRefused':
     case 'KindUnsupported':
+    case 'DeviceRefused':
     case 'PluginFailed':
       return false
   }
 }
+
+/** Whether its end is announced by nobody, so that only looking often finds out: devices are plugged in at any time. */
+export const endsUnannounced = (error: InjectError): boolean => error._tag === 'DeviceAbsent'
 
 export const syscallError = (call: string, errno: string, subject: string): SyscallError => ({
   _tag: 'SyscallError',
@@ -79,6 +97,12 @@ export const syscallError = (call: string, errno: string, subject: string): Sysc
   errno,
   subject,
 })
+
+const describeOccupant = (error: Extract<InjectError, { readonly _tag: 'TargetOccupied' }>): string => {
+  if (error.by === 'live socket') return `${error.target} is in use by the container`
+  const which = error.device === undefined ? '' : ` (${error.device})`
+  return `${error.target} exists and is a ${error.by}${which}`
+}
 
 const describeSyscall = (error: SyscallError): string => `${error.call}: ${error.errno} (${error.subject})`
 
@@ -92,9 +116,7 @@ export const describeError = (error: InjectError | SyscallError): string => {
     case 'PeerGone':
       return `the ${error.peer}'s process ${error.pid} is gone`
     case 'TargetOccupied':
-      return error.by === 'live socket'
-        ? `${error.target} is in use by the container`
-        : `${error.target} exists and is a ${error.by}`
+      return describeOccupant(error)
     case 'TargetRefused':
       return `${error.target} cannot be planted: ${describeSyscall(error.cause)}`
     case 'AddressInvalid':
@@ -103,6 +125,10 @@ export const describeError = (error: InjectError | SyscallError): string => {
       return `option ${JSON.stringify(error.option)}: ${error.reason}`
     case 'KindUnsupported':
       return `${error.socket} is a ${error.kind} socket, which has no connections, and the link needs them`
+    case 'DeviceAbsent':
+      return `there is no device at ${error.path}: ${error.reason}`
+    case 'DeviceRefused':
+      return `${error.path} is not given: ${error.reason}`
     case 'PluginFailed':
       return `plugin ${error.plugin} failed: ${error.message}`
   }

@@ -54,9 +54,13 @@ export interface Limits extends ProtocolLimits {
   /** A link that failed is tried again after the first, doubling to the second. */
   readonly retryMs: number
   readonly retryMaxMs: number
+  /** A link whose device is not there is tried again at least this often. */
+  readonly deviceRetryMs: number
+  /** Cgroups of one container that a device is granted to, from the topmost on. */
+  readonly deviceGroups: number
   /** Everything wanted is repeated this often. */
   readonly resyncMs: number
-  /** Planted sockets are looked up by their whole path this often. */
+  /** What was planted, and the provider's device nodes, are looked up by their whole path this often. */
   readonly deepLookMs: number
   /** Looks that containers cause are this far apart. */
   readonly looksApartMs: number
@@ -187,6 +191,8 @@ export const DEFAULT_LIMITS: Limits = {
 
   retryMs: 250,
   retryMaxMs: 5000,
+  deviceRetryMs: 1000,
+  deviceGroups: 4096,
   resyncMs: 30_000,
   deepLookMs: 5000,
   looksApartMs: 250,

@@ -8,7 +8,7 @@ import type { Pid, Uid } from './identity.ts'
 export type LinkKey = string & { readonly __brand: 'LinkKey' }
 
 export interface Link {
-  /** Which plugin mediates it: `unix`, `rest`, `dbus`, `wayland`, or a third party's. Others that Pantavisor knows (`drm`) block it so far. */
+  /** Which plugin mediates it: `unix`, `rest`, `dbus`, `wayland`, `drm`, or a third party's. */
   readonly type: string
   /** The service's name. */
   readonly name: string
@@ -18,9 +18,9 @@ export interface Link {
   /** Absent in the specification's own example, so it may be unknown. */
   readonly provider: string | null
   readonly provider_pid: Pid | null
-  /** The provider's resource, as a path in the provider's root or an abstract name (`@…`). */
+  /** The provider's socket or device node, as a path in the provider's root or, for a socket, an abstract name (`@…`). */
   readonly socket: string
-  /** Where the consumer finds it, as a path in the consumer's root or an abstract name (`@…`). */
+  /** Where the consumer finds it, likewise in the consumer's root. */
   readonly target: string
   readonly role: string
   /** A type-specific value: an option string, a D-Bus name, or a label for people. */

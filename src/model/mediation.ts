@@ -8,8 +8,13 @@ export type MediationId = string & { readonly __brand: 'MediationId' }
 export interface Planted {
   /** A path, or an abstract name (`@…`). */
   readonly target: string
-  /** `stream`, `seqpacket` or `dgram` for sockets. */
+  /**
+   * `stream`, `seqpacket` or `dgram` for sockets. For devices `node`, or `mounted node` where only a mount can be opened, or `found node`
+   * for one of the container's own that was right and stays when the link goes.
+   */
   readonly kind: string
+  /** The device, as `226:0`; absent for sockets. */
+  readonly represents?: string
   /**
    * Device and inode as decimal strings: a device number may need all 64 bits. Empty for an abstract name, which is no
    * file: it goes with its listener and leaves nothing to remove.
@@ -19,6 +24,9 @@ export interface Planted {
   /** Directories of the target's path that we made, from the outermost; removed again when empty. */
   readonly directoriesMade: readonly string[]
 }
+
+/** Whether it is a device: nothing passes through us then, who opens it talks to its driver. */
+export const isDevice = ({ represents }: Pick<Planted, 'represents'>): boolean => represents !== undefined
 
 /** All monotonic but `connectionsOpen`. Bytes up go from consumer to provider; refused is what the provider did not take. */
 export interface CommonCounters {

@@ -38,10 +38,12 @@ export type {
 } from '../relay/contract.ts'
 export type {
   ConnectRequest,
+  DeviceNode,
   Dialing,
   FileProblem,
   IntroductionRequest,
   LinkLog,
+  NodeRequest,
   OwnConnection,
   ProviderAddress,
   ProviderFiles,

@@ -72,6 +72,27 @@ export interface Dialing {
   readonly credentialsByte?: boolean
 }
 
+/** A device node as a provider has it. */
+export interface DeviceNode {
+  readonly type: 'character' | 'block'
+  readonly major: number
+  readonly minor: number
+  /** What the kernel calls the device, as `dri/card0` (`DEVNAME` of its uevent, sysfs(5)). `null`: no driver has it. */
+  readonly kernelName: string | null
+}
+
+export interface NodeRequest {
+  /** A path. */
+  readonly target: string
+  /** Its `socket` is the path of the node; symlinks are followed inside the provider's root. */
+  readonly provider: ProviderAddress
+  /**
+   * Whether this device may be given away. Asked before anything is made, each time that the provider's node is looked at.
+   * Pure; nothing is ever opened to find out more.
+   */
+  readonly judge: (device: DeviceNode) => Either<InjectError, unknown>
+}
+
 /** A file or folder that a provider lets nobody read, or that is none, or too long. */
 export type FileProblem = 'absent' | 'not a file' | 'too long' | 'too many' | 'unreadable'
 
@@ -138,6 +159,13 @@ export interface Toolbox {
   injectSocket(request: SocketRequest, kept?: Mediation): TaskEither<InjectError, Mediation>
   /** New connections go to the new address, those to the old one are cut, waiting ones try the new one at once. */
   retargetSocket(mediation: Mediation, provider: ProviderAddress): TaskEither<InjectError, Mediation>
+  /**
+   * Give the consumer a node of the character device that the provider has a node of, with its owner and mode, and let the
+   * consumer's device cgroup allow it. A node of that device that is at the target already is left as it is, for good.
+   * When the provider's node goes, or becomes another, the mediation counts as lost. `kept`: what was planted so far; it
+   * stays where it is still right.
+   */
+  injectNode(request: NodeRequest, kept?: Mediation): TaskEither<InjectError, Mediation>
   /** Stop accepting, cut the connections, remove what was planted if it is still ours. */
   withdraw(mediation: Mediation): Task<TeardownReport>
 

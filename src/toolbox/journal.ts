@@ -21,8 +21,8 @@ import { E } from '../fp.ts'
 import { lockExclusively } from '../kernel/lock.ts'
 import { describeError } from '../model/errors.ts'
 import type { LinkLog } from './contract.ts'
-import type { Announcement, FileIdentity, JournalLine, Trace } from './journal-format.ts'
-import { encodeLine, JOURNAL_VERSION, linesFor, readJournal } from './journal-format.ts'
+import type { Announcement, GrantNote, GrantTrace, JournalLine, MadeFile, Trace } from './journal-format.ts'
+import { encodeLine, JOURNAL_VERSION, lineForGrant, linesFor, madeOf, readJournal } from './journal-format.ts'
 
 /** Rewritten when it is this long and four times what it was after the last time. */
 const REWRITE_BYTES = 64 * 1024
@@ -30,10 +30,14 @@ const REWRITE_BYTES = 64 * 1024
 export interface Journal {
   /** What earlier runs left, the oldest first. */
   readonly left: readonly Trace[]
+  /** What earlier runs allowed in cgroups. */
+  readonly leftGrants: readonly GrantTrace[]
   /** To be called before the thing exists under its private name. The id names it afterwards. */
   announce(what: Announcement): number
   /** To be called before the thing gets its real name. */
-  made(id: number, what: FileIdentity): void
+  made(id: number, what: MadeFile): void
+  /** To be called before a cgroup is told. The id names it afterwards. */
+  granted(what: GrantNote): number
   /** It is not there, or not there any more. */
   gone(id: number): void
   /** Removes the file if there is nothing in it. */
@@ -43,8 +47,10 @@ export interface Journal {
 /** For whoever needs none: a demo's inner daemon, a test. */
 export const noJournal = (): Journal => ({
   left: [],
+  leftGrants: [],
   announce: () => 0,
   made: () => undefined,
+  granted: () => 0,
   gone: () => undefined,
   close: () => undefined,
 })
@@ -94,11 +100,12 @@ export const openJournal = (path: string, log: LinkLog): Journal => {
     return noJournal()
   }
 
-  const { traces: left, unreadable } = readJournal(readFileSync(fd, 'utf8'), boot)
+  const { traces: left, grants: leftGrants, unreadable } = readJournal(readFileSync(fd, 'utf8'), boot)
   if (unreadable > 0) log.warn({ path, lines: unreadable }, 'the journal has lines that cannot be read')
 
   const live = new Map<number, Trace>(left.map(trace => [trace.id, trace]))
-  let nextId = left.reduce((most, { id }) => Math.max(most, id), 0) + 1
+  const grants = new Map<number, GrantTrace>(leftGrants.map(grant => [grant.id, grant]))
+  let nextId = [...left, ...leftGrants].reduce((most, { id }) => Math.max(most, id), 0) + 1
   let written = 0
   let rewritten = 0
   let tidying: NodeJS.Immediate | undefined
@@ -114,6 +121,7 @@ export const openJournal = (path: string, log: LinkLog): Journal => {
   const rewrite = (current: number): number => {
     const lines: JournalLine[] = [{ is: 'journal', version: JOURNAL_VERSION, boot }]
     for (const trace of live.values()) lines.push(...linesFor(trace))
+    for (const grant of grants.values()) lines.push(lineForGrant(grant))
     const text = lines.map(encodeLine).join('')
     const next = `${path}.next`
     const replacement = openSync(next, ANEW, 0o600)
@@ -172,20 +180,28 @@ export const openJournal = (path: string, log: LinkLog): Journal => {
   tidy()
   return {
     left,
+    leftGrants,
     announce: what => {
       const id = nextId++
       live.set(id, { ...what, id, made: null })
       append({ is: 'announced', id, ...what })
       return id
     },
-    made: (id, { device, inode, born }) => {
+    made: (id, what) => {
       const trace = live.get(id)
       if (trace === undefined) return
-      live.set(id, { ...trace, made: { device, inode, born } })
-      append({ is: 'made', id, device, inode, born })
+      const made = madeOf(what)
+      live.set(id, { ...trace, made })
+      append({ is: 'made', id, ...made })
+    },
+    granted: what => {
+      const id = nextId++
+      grants.set(id, { ...what, id })
+      append({ is: 'granted', id, ...what })
+      return id
     },
     gone: id => {
-      if (live.delete(id)) append({ is: 'gone', id })
+      if (live.delete(id) || grants.delete(id)) append({ is: 'gone', id })
     },
     close: () => {
       if (fd === undefined) return
@@ -193,7 +209,7 @@ export const openJournal = (path: string, log: LinkLog): Journal => {
       if (broken) tidy()
       try {
         // While it is still ours: afterwards it may be another daemon's.
-        if (live.size === 0) unlinkSync(path)
+        if (live.size + grants.size === 0) unlinkSync(path)
       } catch (error) {
         noteFailure(error)
       }

@@ -1,11 +1,19 @@
 /**
  * What an earlier run left in containers when it was killed: kept where its link is still wanted, until a new socket takes
- * its place, and removed where not. Only what the journal knows by device and inode, or by a private name, is touched.
+ * its place or a device node is taken over, and removed where not. Only what the journal knows by device and inode, or by a private name, is touched.
  * A container that has ended keeps its traces until its next process appears: its root may have outlived it.
  */
 import { E } from '../fp.ts'
 import type { BorrowedFd } from '../kernel/fd.ts'
-import { removeDirectory, rename, resolveIn, statusIn, unlink } from '../kernel/files.ts'
+import {
+  type FileKind,
+  type FileStatus,
+  removeDirectory,
+  rename,
+  resolveIn,
+  statusIn,
+  unlink,
+} from '../kernel/files.ts'
 import { startOf } from '../kernel/process.ts'
 import { HOST, type Pid } from '../model/identity.ts'
 import type { Link } from '../model/link.ts'
@@ -14,12 +22,20 @@ import type { LinkLog } from './contract.ts'
 import { type AdoptedDirectory, type Directories, nameOf, parentOf } from './directories.ts'
 import type { Journal } from './journal.ts'
 import { type ProcessInstance, sameIdentity, type Trace } from './journal-format.ts'
+import { removeNode } from './node-file.ts'
+import type { Remains } from './plant-node.ts'
 
 export interface Leftovers {
   /** Remove what none of these links, the admitted ones, has a use for. To be called before any of them is injected. */
   sweep(links: () => readonly Link[]): void
-  /** A socket was planted there: what an earlier run had at this place is no more. */
+  /** What an earlier run had at this place is something else than what is to be planted there, a socket or a node: it goes. */
+  makeRoom(container: Container, target: string, kind: 'socket' | 'node'): void
+  /** A node that an earlier run made there. */
+  remainsAt(container: Container, target: string): Remains | undefined
+  /** Something was planted there: what an earlier run had at this place is no more. */
   replaced(container: Container, target: string): void
+  /** What was planted there is what an earlier run had at this place: it is somebody else's to remove. */
+  takenOver(container: Container, target: string): void
   /** Remove what is still there. */
   close(): void
 }
@@ -34,8 +50,8 @@ export interface LeftoversOptions {
 /** What was left in one process's container, found again. */
 interface Site {
   readonly container: Container
-  /** Those of wanted links, by their path. */
-  readonly sockets: Map<string, Trace>
+  /** Sockets and nodes of wanted links, by their path. */
+  readonly planted: Map<string, Trace>
   readonly directories: Map<string, AdoptedDirectory>
 }
 
@@ -47,7 +63,20 @@ const isStill = ({ pid, started }: ProcessInstance): boolean => {
   return E.isRight(now) && now.right === started
 }
 
+const wasMade = ({ made }: Trace, found: FileStatus): boolean =>
+  made !== null &&
+  (sameIdentity(found, made) || (made.below !== undefined && sameIdentity(found, made.below)))
+
+const REMOVE = { socket: unlink, directory: removeDirectory, node: removeNode } as const
+
 const isInside = (path: string, directory: string): boolean => path.startsWith(`${directory}/`)
+
+/** A mounted node may have lost its mount, or not have it yet. */
+const LOOKS: Readonly<Record<Trace['kind'], readonly FileKind[]>> = {
+  socket: ['socket'],
+  directory: ['directory'],
+  node: ['device', 'file'],
+}
 
 /** Look into the directory that holds a path, or answer `otherwise` where there is none. */
 const inParentOf = <A>(
@@ -74,12 +103,9 @@ export const createLeftovers = ({ journal, directories, containers, log }: Lefto
 
   const isIt = (directory: BorrowedFd, trace: Trace, name: string): boolean => {
     const found = statusIn(directory, name, trace.path)
-    return (
-      E.isRight(found) &&
-      found.right.kind === trace.kind &&
-      // A private name is nobody else's; a real one may have been taken since.
-      (name === trace.private || (trace.made !== null && sameIdentity(found.right, trace.made)))
-    )
+    if (E.isLeft(found) || !LOOKS[trace.kind].includes(found.right.kind)) return false
+    // A private name is nobody else's; a real one may have been taken since.
+    return name === trace.private || wasMade(trace, found.right)
   }
 
   /** Whether it still stands at its path. Of several that stood there one after the other, at most one does. */
@@ -91,7 +117,7 @@ export const createLeftovers = ({ journal, directories, containers, log }: Lefto
     inParentOf(root, trace.path, undefined, directory => {
       if (!isIt(directory, trace, name)) return
       const { consumer, path } = trace
-      const removed = (trace.kind === 'socket' ? unlink : removeDirectory)(directory, name, path)
+      const removed = REMOVE[trace.kind](directory, name, path)
       if (E.isRight(removed) || removed.left.errno === 'ENOTEMPTY') {
         log.info({ consumer, path }, 'removed what an earlier run left')
       } else {
@@ -107,21 +133,21 @@ export const createLeftovers = ({ journal, directories, containers, log }: Lefto
     inParentOf(root, trace.path, undefined, directory => {
       const { path, made } = trace
       const out = statusIn(directory, trace.private, path)
-      if (made === null || E.isLeft(out) || sameIdentity(out.right, made)) return
+      if (made === null || E.isLeft(out) || wasMade(trace, out.right)) return
       if (isIt(directory, trace, nameOf(path)))
         rename(directory, trace.private, nameOf(path), 'exchange', path)
     })
 
   const place = (container: Container, traces: readonly Trace[]): void => {
-    const site: Site = sites.get(container) ?? { container, sockets: new Map(), directories: new Map() }
+    const site: Site = sites.get(container) ?? { container, planted: new Map(), directories: new Map() }
     const root = container.handle.root.borrowed
     for (const trace of traces) {
       giveBack(root, trace)
       removeName(root, trace, trace.private)
       if (trace.made === null) {
         journal.gone(trace.id)
-      } else if (trace.kind === 'socket') {
-        if (stands(root, trace)) site.sockets.set(trace.path, trace)
+      } else if (trace.kind !== 'directory') {
+        if (stands(root, trace)) site.planted.set(trace.path, trace)
         else journal.gone(trace.id)
       } else {
         const adopted = directories.adopt(root, trace.path, trace.made, () => journal.gone(trace.id))
@@ -159,22 +185,31 @@ export const createLeftovers = ({ journal, directories, containers, log }: Lefto
     }
   }
 
-  /** Let go of the directories that no socket of the site is left in, and of the site when nothing is. */
+  /** Let go of the directories that nothing planted of the site is left in, and of the site when nothing is. */
   const settle = (site: Site): void => {
     for (const [path, directory] of [...site.directories].reverse()) {
-      if ([...site.sockets.keys()].some(socket => isInside(socket, path))) continue
+      if ([...site.planted.keys()].some(each => isInside(each, path))) continue
       site.directories.delete(path)
       directories.disown(directory)
     }
-    if (site.sockets.size > 0 || site.directories.size > 0) return
+    if (site.planted.size > 0 || site.directories.size > 0) return
     sites.delete(site.container)
     containers.release(site.container)
   }
 
-  const removeSocket = (site: Site, trace: Trace): void => {
+  const removePlanted = (site: Site, trace: Trace): void => {
     removeName(site.container.handle.root.borrowed, trace, nameOf(trace.path))
-    site.sockets.delete(trace.path)
+    site.planted.delete(trace.path)
     journal.gone(trace.id)
+  }
+
+  const forget = (container: Container, target: string): Trace | undefined => {
+    const site = sites.get(container)
+    const trace = site?.planted.get(target)
+    if (site === undefined || trace === undefined) return undefined
+    site.planted.delete(target)
+    settle(site)
+    return trace
   }
 
   return {
@@ -186,24 +221,35 @@ export const createLeftovers = ({ journal, directories, containers, log }: Lefto
       for (const site of [...sites.values()]) {
         // Nothing will be planted there again: its processes are gone, or elsewhere.
         const deserted = site.container.left || site.container.exited
-        for (const trace of [...site.sockets.values()]) {
-          if (deserted || !wanted.has(`${site.container.pid}${trace.path}`)) removeSocket(site, trace)
+        for (const trace of [...site.planted.values()]) {
+          if (deserted || !wanted.has(`${site.container.pid}${trace.path}`)) removePlanted(site, trace)
         }
         settle(site)
       }
     },
-    replaced: (container, target) => {
+    makeRoom: (container, target, kind) => {
       const site = sites.get(container)
-      const trace = site?.sockets.get(target)
-      if (site === undefined || trace === undefined) return
-      site.sockets.delete(target)
-      journal.gone(trace.id)
+      const trace = site?.planted.get(target)
+      if (site === undefined || trace === undefined || trace.kind === kind) return
+      removePlanted(site, trace)
       settle(site)
+    },
+    remainsAt: (container, target) => {
+      const trace = sites.get(container)?.planted.get(target)
+      if (trace?.kind !== 'node' || trace.made === null) return undefined
+      return { made: trace.made, gone: () => journal.gone(trace.id) }
+    },
+    replaced: (container, target) => {
+      const trace = forget(container, target)
+      if (trace !== undefined) journal.gone(trace.id)
+    },
+    takenOver: (container, target) => {
+      forget(container, target)
     },
     close: () => {
       placeAll([])
       for (const site of [...sites.values()]) {
-        for (const trace of [...site.sockets.values()]) removeSocket(site, trace)
+        for (const trace of [...site.planted.values()]) removePlanted(site, trace)
         settle(site)
       }
     },

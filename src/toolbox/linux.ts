@@ -1,75 +1,47 @@
-/** The real toolbox: sockets planted in real containers, their connections run by the data plane. */
-import { E, type TE } from '../fp.ts'
-import { refuseRights } from '../kernel/socket.ts'
+/**
+ * The real toolbox, put together: what holds containers, what plants in them (`planted-sockets.ts`, `nodes.ts`), what reaches
+ * providers, and what is known of an earlier run.
+ */
+import type { E, TE } from '../fp.ts'
 import { PipePool } from '../kernel/splice.ts'
-import { isAbstract } from '../model/address.ts'
 import type { InjectError } from '../model/errors.ts'
 import type { Pid } from '../model/identity.ts'
 import type { Limits } from '../model/limits.ts'
 import type { Link } from '../model/link.ts'
-import type { Mediation, MediationId, TeardownReport } from '../model/mediation.ts'
+import { CLEAN_TEARDOWN, type MediationId, type TeardownReport } from '../model/mediation.ts'
 import type { Reactor } from '../reactor/contract.ts'
-import type { Connection } from '../relay/connection.ts'
-import { createCounters, snapshotOf } from '../relay/counters.ts'
-import { DatagramPost } from '../relay/datagram-post.ts'
+import { createCounters } from '../relay/counters.ts'
 import { HeldDescriptors, sharesOf } from '../relay/descriptor-reserve.ts'
-import { Listener } from '../relay/listener.ts'
-import type { DataPlane, Descriptors, Entrance, LinkTraffic } from '../relay/ports.ts'
-import { clientSocketsOf } from './client-sockets.ts'
-import { type Container, createContainers, peerError } from './containers.ts'
+import type { DataPlane } from '../relay/ports.ts'
+import { createContainers } from './containers.ts'
 import type {
   Attention,
   ConnectRequest,
   LinkLog,
   Loss,
   OwnConnection,
-  ProviderAddress,
-  SocketKind,
-  SocketRequest,
   Toolbox,
   ToolboxHost,
 } from './contract.ts'
+import { createDeviceGrants } from './device-grants.ts'
 import { createDialers } from './dialers.ts'
 import { createDirectories } from './directories.ts'
-import { createFarewells } from './farewell.ts'
-import { introductionFor } from './introduction.ts'
 import type { Journal } from './journal.ts'
 import { createLeftovers } from './leftovers.ts'
+import type { LiveMediations } from './live.ts'
 import type { AtMoment } from './moments.ts'
+import { createNodes } from './nodes.ts'
 import { createOwnConnections } from './own-connections.ts'
-import type { Plant } from './plant.ts'
-import { abstractPlace, createOpenToHostWarning } from './plant-abstract.ts'
-import { plantSocket } from './plant-socket.ts'
-import { kindIsStale, type PlantedKind, plantedKindFor } from './planted-kind.ts'
-import type { ProviderDialer } from './provider.ts'
+import { createPlantedSockets } from './planted-sockets.ts'
 import { providerFiles } from './provider-files.ts'
+import { createProviderNodes } from './provider-node.ts'
 import { createProviderSockets } from './provider-socket.ts'
 import { repeat } from './repeat.ts'
 import { createRoleUsers } from './role-users.ts'
-import { scribeFor } from './scribe.ts'
 import { createSharedValues } from './shared.ts'
 
 /** Empty splice pipes that are kept for the next large read; each costs two descriptors. */
 const IDLE_PIPES = 16
-
-/** All that is alive behind a mediation's id. */
-interface Live {
-  readonly id: MediationId
-  readonly link: Link
-  readonly request: SocketRequest
-  readonly container: Container
-  readonly plant: Plant
-  readonly entrance: Entrance
-  readonly traffic: LinkTraffic
-  readonly dialer: ProviderDialer
-  readonly connections: Set<Connection>
-  /** The provider's process when it last had one. */
-  lastRunning: Pid | null
-  /** The provider could not be asked for its type; `kind` is what its clients most likely want. */
-  kindAssumed: boolean
-  /** A client met a provider of another type: the planted one has to follow. */
-  kindMismatch: boolean
-}
 
 export interface LinuxToolboxOptions {
   readonly reactor: Reactor
@@ -81,9 +53,9 @@ export interface LinuxToolboxOptions {
   readonly logFor: (link: Link) => LinkLog
   /** Told between the steps of an injection or a dial: a test may change the world there. */
   readonly atMoment?: AtMoment
+  /** Where sysfs is mounted; a test has its own. */
+  readonly sysfs?: string
 }
-
-const ofLink = (link: Link): string => `consumer ${link.consumer}, ${link.target}`
 
 export const createLinuxToolbox = ({
   reactor,
@@ -92,6 +64,7 @@ export const createLinuxToolbox = ({
   log,
   logFor,
   atMoment: at = () => undefined,
+  sysfs = '/sys',
 }: LinuxToolboxOptions): ToolboxHost => {
   const plane: DataPlane = {
     reactor,
@@ -101,12 +74,7 @@ export const createLinuxToolbox = ({
     limits,
   }
   const directories = createDirectories(reactor.clock, at)
-  const alive = new Map<MediationId, Live>()
-  /** Whose socket it is that is found at a place. */
-  const byPlace = new Map<string, Live>()
-  const warnIfOpenToHost = createOpenToHostWarning()
   let tell: (why: Attention) => void = () => undefined
-  let draining = false
   let nextId = 1
 
   const containers = createContainers({
@@ -120,43 +88,21 @@ export const createLinuxToolbox = ({
   const roles = createRoleUsers()
   const sockets = createProviderSockets({ containers, roles, at })
   const newDialer = createDialers({ sockets, clock: reactor.clock, limits })
-  const farewells = createFarewells(reactor.clock)
   const own = createOwnConnections(plane, limits.lingerMs)
   const shared = createSharedValues()
   const leftovers = createLeftovers({ journal, directories, containers, log })
-
-  const mediationOf = (live: Live): Mediation => ({
-    id: live.id,
-    planted: live.plant.planted,
-    counters: () => snapshotOf(live.traffic.counters),
+  const grants = createDeviceGrants({ journal, limits, log })
+  const newId = (): MediationId => `m${nextId++}` as MediationId
+  const nodes = createNodes({
+    containers,
+    directories,
+    journal,
+    leftovers,
+    grants,
+    providerNodes: createProviderNodes({ containers, at, sysfs }),
+    at,
+    newId,
   })
-
-  /** Sockets that are accepted from a listener are as it is. */
-  const descriptorsFor = (request: SocketRequest, plant: Plant): Descriptors => {
-    if (request.descriptors !== 'none') return request.descriptors
-    return refuseRights(plant.listener.borrowed) ? 'none' : 'dropped'
-  }
-
-  /** Put the new one in the place of the kept one, whose connections it has taken over. */
-  const supersede = (kept: Live): void => {
-    kept.entrance.close()
-    unplantLive(kept)
-  }
-
-  const unplantLive = (live: Live): readonly string[] => {
-    if (byPlace.get(live.plant.place) === live) byPlace.delete(live.plant.place)
-    const left = live.plant.unplant()
-    containers.release(live.container)
-    return left
-  }
-
-  const kindMismatched = (id: MediationId): void => {
-    const live = alive.get(id)
-    // A type that the link itself fixed is what it wants, whatever the provider is.
-    if (live === undefined || live.kindMismatch || live.request.kind !== 'detected') return
-    live.kindMismatch = true
-    tell({ _tag: 'TargetChanged', id })
-  }
 
   const connect = (link: Link, request: ConnectRequest, log: LinkLog): OwnConnection => {
     const counters = createCounters(log)
@@ -168,175 +114,37 @@ export const createLinuxToolbox = ({
     )
   }
 
-  const start = (
-    link: Link,
-    request: SocketRequest,
-    container: Container,
-    plant: Plant,
-    { kind, assumed }: PlantedKind,
-    log: LinkLog,
-    kept: Live | undefined,
-  ): Live => {
-    const id = kept?.id ?? (`m${nextId++}` as MediationId)
-    const counters = kept?.traffic.counters ?? createCounters(log)
-    const dialer = kept?.dialer ?? newDialer(link, request, counters, log, () => kindMismatched(id))
-    /** It may be held anew, where a planted socket stays. */
-    const consumer = (): Container => alive.get(id)?.container ?? container
-    const traffic: LinkTraffic = {
-      plane,
-      kind,
-      descriptors: descriptorsFor(request, plant),
-      session: request.session,
-      introduction: introductionFor(request.introduction, {
-        link,
-        consumer,
-        provider: () => dialer.provider.pid,
-        containers,
-        roles,
-        log,
-      }),
-      dialer,
-      counters,
-      held: kept?.traffic.held ?? plane.held.ofLink(),
-      log,
-      lingerMs: limits.lingerMs,
-      maxConnections: limits.connectionsPerLink,
-      closesBeyond: request.mostConnections,
+  const planted = createPlantedSockets({
+    plane,
+    limits,
+    containers,
+    directories,
+    journal,
+    leftovers,
+    sockets,
+    roles,
+    newDialer,
+    newId,
+    at,
+    onTargetChanged: id => tell({ _tag: 'TargetChanged', id }),
+  })
+  /** By kind; an id is of one of them. */
+  const live: readonly LiveMediations[] = [planted, nodes]
+
+  const withdraw = async (id: MediationId): Promise<TeardownReport> => {
+    for (const kind of live) {
+      const report = kind.withdraw(id)
+      if (report !== undefined) return report
     }
-    const connections = kept?.connections ?? new Set<Connection>()
-    const live: Live = {
-      id,
-      link,
-      request,
-      container,
-      plant,
-      entrance:
-        kind === 'dgram'
-          ? new DatagramPost(plant.listener, traffic, clientSocketsOf(consumer))
-          : new Listener(plant.listener, traffic, connections),
-      traffic,
-      dialer,
-      connections,
-      lastRunning: request.provider.pid ?? kept?.lastRunning ?? null,
-      kindAssumed: assumed,
-      kindMismatch: false,
-    }
-    alive.set(id, live)
-    byPlace.set(plant.place, live)
-    return live
+    return CLEAN_TEARDOWN
   }
 
-  /** Nobody but us can take an abstract name from its listener: where it would be planted, it is. */
-  const stays = (kept: Live, target: string, kind: SocketKind, container: Container): boolean =>
-    isAbstract(target) && kept.plant.place === abstractPlace(container, kind, target)
-
-  /** The same socket, for a link or a provider that changed. */
-  const refreshed = (live: Live, link: Link, request: SocketRequest, kindAssumed: boolean): Live => {
-    const updated: Live = {
-      ...live,
-      link,
-      request,
-      lastRunning: request.provider.pid ?? live.lastRunning,
-      kindAssumed,
-      kindMismatch: false,
+  const lossOf = (id: MediationId, deep: boolean): Loss | 'none' => {
+    for (const kind of live) {
+      const loss = kind.lossOf(id, deep)
+      if (loss !== undefined) return loss
     }
-    alive.set(live.id, updated)
-    byPlace.set(live.plant.place, updated)
-    return updated
-  }
-
-  const inject = (
-    link: Link,
-    log: LinkLog,
-    request: SocketRequest,
-    keptMediation: Mediation | undefined,
-  ): E.Either<InjectError, Mediation> => {
-    if (link.consumer_pid === null) return E.left({ _tag: 'PeerNotRunning', peer: 'consumer' })
-    const kept = keptMediation === undefined ? undefined : alive.get(keptMediation.id)
-    const kind = plantedKindFor(sockets, request, kept?.traffic.kind)
-    if (E.isLeft(kind)) return kind
-    const container = containers.acquire(link.consumer_pid)
-    if (E.isLeft(container)) return E.left(peerError('consumer', link.consumer_pid, container.left))
-    at('consumer held')
-    if (kept !== undefined && stays(kept, request.target, kind.right.kind, container.right)) {
-      containers.release(kept.container)
-      kept.dialer.retarget(request.provider)
-      const live = { ...kept, container: container.right }
-      return E.right(mediationOf(refreshed(live, link, request, kind.right.assumed)))
-    }
-    const plant = plantSocket(
-      {
-        container: container.right,
-        target: request.target,
-        kind: kind.right.kind,
-        backlog: limits.listenBacklog,
-        credentials: (request.introduction?.credentials ?? 'none') !== 'none',
-        subject: ofLink(link),
-        scribe: scribeFor(journal, link.consumer, container.right.pid, container.right.handle.started),
-        ours: place => {
-          const owner = byPlace.get(place)
-          if (owner === undefined) return 'not-ours'
-          return owner.id === kept?.id ? 'replace' : 'busy'
-        },
-        at,
-      },
-      directories,
-    )
-    if (E.isLeft(plant)) {
-      containers.release(container.right)
-      return plant
-    }
-    const live = start(link, request, container.right, plant.right, kind.right, log, kept)
-    if (kept !== undefined) supersede(kept)
-    leftovers.replaced(container.right, request.target)
-    if (isAbstract(request.target)) warnIfOpenToHost(link, container.right, log)
-    else containers.watchMounts(container.right)
-    live.dialer.retarget(request.provider)
-    return E.right(mediationOf(live))
-  }
-
-  const retarget = (
-    link: Link,
-    log: LinkLog,
-    mediation: Mediation,
-    provider: ProviderAddress,
-  ): E.Either<InjectError, Mediation> => {
-    const live = alive.get(mediation.id)
-    if (live === undefined) return E.left({ _tag: 'PeerNotRunning', peer: 'consumer' })
-    const request: SocketRequest = { ...live.request, provider }
-    const sameService =
-      provider.socket === live.request.provider.socket && link.provider === live.link.provider
-    // One that has just stopped ends its connections itself, after what it wrote has been delivered; and one that was
-    // only said to have stopped keeps them.
-    const isAnother = !sameService || (provider.pid !== null && provider.pid !== live.lastRunning)
-    if (isAnother) {
-      for (const connection of [...live.connections]) if (connection.connected) connection.close()
-    }
-    live.dialer.retarget(provider)
-    if (isAnother) live.entrance.providerChanged()
-    const found = live.request.kind === 'detected' ? sockets.kindOf(provider) : live.traffic.kind
-    if (found !== 'unknown' && found !== live.traffic.kind) return inject(link, log, request, mediation)
-    return E.right(mediationOf(refreshed(live, link, request, found === 'unknown')))
-  }
-
-  const withdraw = async (mediation: Mediation): Promise<TeardownReport> => {
-    const live = alive.get(mediation.id)
-    if (live === undefined) return { connectionsClosed: 0, leftBehind: [] }
-    alive.delete(live.id)
-    live.entrance.close()
-    const leftBehind = unplantLive(live)
-    const { connections } = live
-    const onGone = (): void => live.dialer.close()
-    const connectionsClosed = draining
-      ? await farewells.waitFor({ connections, graceMs: limits.drainMs, onGone })
-      : farewells.begin({ connections, graceMs: live.request.graceMs ?? 0, onGone })
-    return { connectionsClosed, leftBehind }
-  }
-
-  const lossOf = (live: Live, deep: boolean): Loss | undefined => {
-    if (live.container.exited) return 'consumer-exited'
-    if (live.container.left || !live.plant.isStillOurs(deep)) return 'target-lost'
-    return kindIsStale(sockets, live) ? 'target-lost' : undefined
+    return 'target-lost'
   }
 
   const toolboxFor = (link: Link): Toolbox => {
@@ -349,9 +157,14 @@ export const createLinuxToolbox = ({
     return {
       log: linkLog,
       limits,
-      injectSocket: (request, kept) => task(() => inject(link, linkLog, request, kept)),
-      retargetSocket: (mediation, provider) => task(() => retarget(link, linkLog, mediation, provider)),
-      withdraw: mediation => () => withdraw(mediation),
+      injectSocket: (request, kept) => task(() => planted.inject(link, linkLog, request, kept)),
+      retargetSocket: (mediation, provider) =>
+        task(() => planted.retarget(link, linkLog, mediation, provider)),
+      injectNode: (request, kept) => task(() => nodes.inject(link, linkLog, request, kept)),
+      withdraw:
+        ({ id }) =>
+        () =>
+          withdraw(id),
       connect: request => connect(link, request, linkLog),
       lookInto: (provider, look) =>
         containers.inside(provider, `provider process ${provider}`, container =>
@@ -361,44 +174,37 @@ export const createLinuxToolbox = ({
         containers.inside(provider, `provider process ${provider}`, container => roles.of(container, link)),
       shared: (name, make) => shared.of(link.type, name, make),
       repeat: (everyMs, body) => repeat(reactor.clock, everyMs, body),
-      count: (mediation, figure, by = 1) =>
-        alive.get(mediation.id)?.traffic.counters.counted.count(figure, by),
+      count: ({ id }, figure, by = 1) => planted.count(id, figure, by),
     }
   }
 
   return {
     toolboxFor,
-    sweep: leftovers.sweep,
+    sweep: admitted => {
+      leftovers.sweep(admitted)
+      grants.sweep(admitted)
+    },
     follow: (pids: ReadonlySet<Pid>) => containers.follow(pids),
     observe: (ids, deep) => {
       const losses = new Map<MediationId, Loss>()
       containers.lookForMoves(deep)
       directories.lookAnew()
       for (const id of ids) {
-        const live = alive.get(id)
-        const loss = live === undefined ? 'target-lost' : lossOf(live, deep)
-        if (loss !== undefined) losses.set(id, loss)
+        const loss = lossOf(id, deep)
+        if (loss !== 'none') losses.set(id, loss)
       }
       return losses
     },
     onAttention: listener => {
       tell = listener
     },
-    beginDrain: () => {
-      draining = true
-    },
+    beginDrain: planted.beginDrain,
     close: () => {
       tell = () => undefined
-      for (const live of alive.values()) {
-        live.entrance.close()
-        for (const connection of [...live.connections]) connection.close()
-        live.dialer.close()
-        unplantLive(live)
-      }
-      alive.clear()
-      farewells.close()
+      for (const kind of live) kind.close()
       own.close()
       leftovers.close()
+      grants.close()
       containers.close()
       plane.pipes.close()
       journal.close()

@@ -17,5 +17,10 @@ export type Moment =
   /** The new file and what it shall replace have changed places; what came out was not looked at yet. */
   | 'names exchanged'
   | 'named'
+  /** Under its private name, with neither owner nor mode yet. */
+  | 'node made'
+  | 'node owned'
+  /** A node, on the file that stands for it. */
+  | 'mounted'
 
 export type AtMoment = (moment: Moment) => void

@@ -4,19 +4,16 @@
  */
 import { E } from '../fp.ts'
 import type { BorrowedFd, OwnedFd } from '../kernel/fd.ts'
-import { type FileStatus, isStill, resolveIn, sameFile, statusOf, unlink } from '../kernel/files.ts'
+import { type FileStatus, resolveIn, statusOf, unlink } from '../kernel/files.ts'
 import { creatingAs } from '../kernel/namespace.ts'
 import { ownerFor } from '../kernel/process.ts'
 import { connectTo, openSocket } from '../kernel/socket.ts'
 import { type InjectError, type Occupant, type SyscallError, syscallError } from '../model/errors.ts'
 import type { Planted } from '../model/mediation.ts'
-import type { Container } from './containers.ts'
 import { type Directories, type HeldDirectory, nameOf, parentOf } from './directories.ts'
-import { discard, type Plant, type PlantRequest, refused } from './plant.ts'
+import { HeldName } from './held-name.ts'
+import { discard, type Plant, type PlantRequest, plantPersistently, refused } from './plant.ts'
 import { makeSocketFile, type SocketFile } from './socket-file.ts'
-
-/** The container may change the way to its target while we go it; this often is bad luck, more is a fight. */
-const ATTEMPTS = 3
 
 const OCCUPANTS: Readonly<Record<Exclude<FileStatus['kind'], 'socket'>, Occupant>> = {
   symlink: 'symlink',
@@ -76,19 +73,10 @@ class PathPlant implements Plant {
   readonly planted: Planted
   readonly listener: OwnedFd
   readonly place: string
-  readonly #container: Container
   readonly #directories: Directories
   readonly #directory: HeldDirectory
-  readonly #name: string
-  readonly #status: FileStatus
-  /** The status again, in the form that comparing it in every pass wants. */
-  readonly #inode: bigint
-  readonly #deviceMajor: number
-  readonly #deviceMinor: number
+  readonly #held: HeldName
   readonly #gone: () => void
-  /** What the last look by name said, and the contents of the directory that it was about. */
-  #wasOurs = true
-  #lookedAt = 0
 
   constructor(
     { container, target, kind }: PlantRequest,
@@ -100,46 +88,20 @@ class PathPlant implements Plant {
     this.planted = { target, kind, device, inode, directoriesMade: directory.made }
     this.listener = socket
     this.place = placeOf(status)
-    this.#container = container
     this.#directories = directories
     this.#directory = directory
-    this.#name = nameOf(target)
-    this.#status = status
-    this.#inode = BigInt(inode)
-    const [major, minor] = device.split(':').map(Number)
-    this.#deviceMajor = major ?? 0
-    this.#deviceMinor = minor ?? 0
+    this.#held = new HeldName(container, directory, target, status)
     this.#gone = gone
   }
 
   isStillOurs(deep: boolean): boolean {
-    if (deep) return this.#nameIsOurs() && this.#pathIsOurs()
-    const contents = this.#directory.contents()
-    if (contents !== this.#lookedAt) {
-      this.#lookedAt = contents
-      this.#wasOurs = this.#nameIsOurs()
-    }
-    return this.#wasOurs
-  }
-
-  #nameIsOurs(): boolean {
-    return isStill(this.#directory.fd, this.#name, this.#inode, this.#deviceMajor, this.#deviceMinor)
-  }
-
-  /** Whether the whole path still leads to ours: a mount over a parent hides it from the container, not from us. */
-  #pathIsOurs(): boolean {
-    const { target } = this.planted
-    const found = resolveIn(this.#container.handle.root.borrowed, target, 'unfollowed', target)
-    if (E.isLeft(found)) return false
-    const status = statusOf(found.right.borrowed, target)
-    found.right.close()
-    return E.isRight(status) && sameFile(status.right, this.#status)
+    return this.#held.isStillOurs(deep)
   }
 
   unplant(): readonly string[] {
     const left: string[] = []
-    if (this.#nameIsOurs()) {
-      const removed = unlink(this.#directory.fd, this.#name, this.planted.target)
+    if (this.#held.nameIsOurs()) {
+      const removed = unlink(this.#directory.fd, this.#held.name, this.planted.target)
       if (E.isLeft(removed)) left.push(`${this.planted.target}: ${removed.left.errno}`)
     }
     // What could not be removed is not tried again by a later run either: it would meet the same obstacle.
@@ -166,10 +128,6 @@ const plantOnce = (request: PlantRequest, directories: Directories): E.Either<In
   return E.right(new PathPlant(request, directories, directory.right, file.right))
 }
 
-/** The container made or removed something on the way that we were going. */
-const wasInTheWay = (error: InjectError): boolean =>
-  error._tag === 'TargetRefused' && (error.cause.errno === 'EEXIST' || error.cause.errno === 'ENOENT')
-
 /**
  * Plant a socket. The listener in the result is the caller's; on a Left nothing is left behind.
  * A container that changes the way to the target meanwhile is given up after a few attempts. One that goes on hiding what was
@@ -179,15 +137,11 @@ export const plantPath = (request: PlantRequest, directories: Directories): E.Ei
   const { container, target } = request
   const owner = ownerFor(container.pid, container.handle)
   if (E.isLeft(owner)) return E.left(refused(target, owner.left))
-  return creatingAs<E.Either<InjectError, Plant>>(owner.right, () => {
-    for (let attempt = 1; ; attempt += 1) {
-      const plant = plantOnce(request, directories)
-      if (attempt === ATTEMPTS) return plant
-      if (E.isLeft(plant) && !wasInTheWay(plant.left)) return plant
-      if (E.isRight(plant)) {
-        if (plant.right.isStillOurs(true)) return plant
-        discard(plant.right)
-      }
-    }
-  })
+  return creatingAs<E.Either<InjectError, Plant>>(owner.right, () =>
+    plantPersistently(
+      () => plantOnce(request, directories),
+      plant => plant.isStillOurs(true),
+      discard,
+    ),
+  )
 }

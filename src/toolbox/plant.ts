@@ -65,3 +65,27 @@ export const refused = (target: string, cause: SyscallError): InjectError => ({
   target,
   cause,
 })
+
+/** The container may change the way to its target while we go it; this often is bad luck, more is a fight. */
+const ATTEMPTS = 3
+
+/** The container made or removed something on the way that we were going. */
+const wasInTheWay = (error: InjectError): boolean =>
+  error._tag === 'TargetRefused' && (error.cause.errno === 'EEXIST' || error.cause.errno === 'ENOENT')
+
+/** Try until what was planted is where the path leads. The last try counts, wherever it went: a look at the path finds out. */
+export const plantPersistently = <P>(
+  plantOnce: () => E.Either<InjectError, P>,
+  isThere: (plant: P) => boolean,
+  discardIt: (plant: P) => unknown,
+): E.Either<InjectError, P> => {
+  for (let attempt = 1; ; attempt += 1) {
+    const plant = plantOnce()
+    if (attempt === ATTEMPTS) return plant
+    if (E.isLeft(plant) && !wasInTheWay(plant.left)) return plant
+    if (E.isRight(plant)) {
+      if (isThere(plant.right)) return plant
+      discardIt(plant.right)
+    }
+  }
+}

@@ -227,6 +227,18 @@ describe('a verb that asks the daemon', () => {
       for (const line of advice.split('\n')) assert.ok(line.length <= 60, line)
     })
 
+    test('shows a device node as one, and no traffic, because none passes', async () => {
+      const b = await three()
+      for (const { link, mediation } of b.world.planted.values()) {
+        if (link.name === 'raw') Object.assign(mediation.planted, { kind: 'node', represents: '226:0' })
+      }
+      const { out } = await described('raw')
+      assert.match(out, /\n {2}Planted: +node of 226:0, inode \d+ of device 1\n/)
+      assert.doesNotMatch(out, /Traffic:|Bytes:|Passed:/)
+      const table = (await runInPlace(['links', '--control', path])).out
+      assert.match(table, /\nmediating +\S+ +app +raw .* - +-/)
+    })
+
     test('shows what the protocol of the link counted and timed', async () => {
       const b = await three()
       for (const { link, mediation } of b.world.planted.values()) {

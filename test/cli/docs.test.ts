@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { existsSync, readFileSync } from 'node:fs'
 import { describe, test } from 'node:test'
+import { DRM_MAJOR, judge } from '../../plugins/drm/rules.ts'
 import { FIGURES, RESPONSE_HEAD_TIME } from '../../plugins/rest/figures.ts'
 import { REFUSALS } from '../../plugins/rest/refusals.ts'
 import { FIGURES as WAYLAND_FIGURES } from '../../plugins/wayland/figures.ts'
@@ -10,7 +11,9 @@ import { allowedOf, type Option, usageOf } from '../../src/cli/arguments.ts'
 import { DAEMON_OPTIONS, type DaemonConfig, DEFAULT_CONFIG } from '../../src/cli/options.ts'
 import { metricsText } from '../../src/control/metrics.ts'
 import { CountersJson, GraphJson, LinkDetailsJson, TransitionJson } from '../../src/control/shapes.ts'
+import { EVENT_CODECS } from '../../src/events/event.ts'
 import { E } from '../../src/fp.ts'
+import { LINE_CODECS } from '../../src/record/format.ts'
 import type { Figure } from '../../src/relay/contract.ts'
 import { aView, bench } from '../control/support.ts'
 import { aLink } from '../support/builders.ts'
@@ -140,6 +143,19 @@ describe('docs/operations.md', () => {
     assert.deepEqual(sorted(matchesOf(operations, /^\| `(?:GET|PUT|POST) (\S+)` \|/gm)), sorted(served))
   })
 
+  test('has a row for every event with its fields, and for no other', () => {
+    const [, section = ''] = operations.split('\n### Events\n')
+    const rows = (section.split(/^#+ /m)[0] ?? '').split('\n').filter(line => line.startsWith('| `'))
+    const told = rows.map(row => {
+      const [, type = '', , fields = ''] = row.split('|')
+      return `${sorted(matchesOf(type, /`([^`]+)`/g))}: ${sorted(matchesOf(fields, /`([^`]+)`/g))}`
+    })
+    const coded = Object.entries(EVENT_CODECS).map(
+      ([type, codec]) => `${type}: ${sorted(Object.keys(codec.type.props).filter(name => name !== 'type'))}`,
+    )
+    assert.deepEqual(sorted(told), sorted(coded))
+  })
+
   test('names every word of a refusal', () => {
     const words = matchesOf(
       ['src/control/routes.ts', 'src/control/server.ts'].map(read).join('\n'),
@@ -216,6 +232,24 @@ describe('docs/rest.md', () => {
   })
 })
 
+describe('docs/drm.md', () => {
+  test('has the table of roles as it is', () => {
+    const [, section = ''] = read('docs/drm.md').split('## Who may have what')
+    const rows = section.split('\n').filter(line => /^\| .* \| (yes|no) \| (yes|no) \|$/.test(line))
+    const told = rows.map(row => row.split('|').map(cell => cell.trim().replaceAll('`', '')))
+    assert.deepEqual(
+      told.map(([, role]) => role),
+      ['master', 'render', 'any', 'admin', 'any other'],
+    )
+    const gets = (role: string, minor: number): string =>
+      E.isRight(judge(role, '/x', { type: 'character', major: DRM_MAJOR, minor, kernelName: null }))
+        ? 'yes'
+        : 'no'
+    for (const [, role = '', card, render] of told)
+      assert.deepEqual([card, render], [gets(role, 0), gets(role, 128)], role)
+  })
+})
+
 describe('docs/wayland.md', () => {
   const page = read('docs/wayland.md')
   const sectionOf = (heading: string): string => page.split(`\n## ${heading}\n`)[1]?.split(/^## /m)[0] ?? ''
@@ -247,12 +281,20 @@ describe('docs/wayland.md', () => {
   })
 })
 
+describe('docs/debugging.md', () => {
+  test('has a row for every kind of line of a recording, and for no other', () => {
+    const [, section = ''] = read('docs/debugging.md').split('\n## What is in a recording\n')
+    assert.deepEqual(sorted(matchesOf(section, /^\| `([a-z-]+)` \|/gm)), sorted(Object.keys(LINE_CODECS)))
+  })
+})
+
 describe('docs/errors.md', () => {
   const sources = [
     'src/model/errors.ts',
     'src/graph/errors.ts',
     'src/access/errors.ts',
     'src/control/errors.ts',
+    'src/record/errors.ts',
   ]
   const tags = matchesOf(sources.map(read).join('\n'), /_tag: '(\w+)'/g)
   const rows = read('docs/errors.md')

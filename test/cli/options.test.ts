@@ -34,6 +34,8 @@ const anotherValue = (option: Option<DaemonConfig>): string => {
       return option.kind.values.find(value => value !== option.show(DEFAULT_CONFIG)) ?? ''
     case 'switch':
       return 'on'
+    case 'form':
+      return assert.fail('the daemon has no option of a form of its own')
   }
 }
 

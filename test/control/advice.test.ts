@@ -31,6 +31,8 @@ const ERRORS: { readonly [Tag in InjectError['_tag']]: Extract<InjectError, { re
   AddressInvalid: { _tag: 'AddressInvalid', field: 'socket', value: '@x', reason: 'abstract' },
   OptionRefused: { _tag: 'OptionRefused', option: 'creds', reason: 'not yet' },
   KindUnsupported: { _tag: 'KindUnsupported', socket: '/s', kind: 'dgram' },
+  DeviceAbsent: { _tag: 'DeviceAbsent', path: '/dev/dri/card0', reason: 'nothing is there' },
+  DeviceRefused: { _tag: 'DeviceRefused', path: '/dev/dri/card0', reason: 'it is no DRM device (1:3)' },
   PluginFailed: { _tag: 'PluginFailed', plugin: 'unix', message: 'oops' },
 }
 
@@ -123,6 +125,20 @@ describe('advice', () => {
     assert.match(texts[1] ?? '', /4 of 5 connections were closed because net did not take them/)
     assert.match(texts[2] ?? '', /nobody has connected yet/)
     assert.equal(texts[3], 'Nothing: it works.')
+  })
+
+  it('tells whose word a denial is', () => {
+    const denied = (rule: string) => adviceForVerdict({ _tag: 'Denied', rule }, AROUND) ?? ''
+    assert.match(denied('rule 2: deny type=drm'), /^The policy denies it/)
+    assert.match(denied('drm: role render may not get card0'), /Assign another role/)
+    for (const rule of ['rule 2: deny type=drm', 'drm: role render may not get card0']) isProse(denied(rule))
+  })
+
+  it('speaks of a device node, and not of connections, where that is what was planted', () => {
+    const advice = adviceFor(aView({ device: '226:0', counters: {} }), AROUND).join()
+    assert.match(advice, /the node is there/)
+    assert.doesNotMatch(advice, /connect/)
+    isProse(advice)
   })
 
   it('calls an injection stuck that has taken long', () => {

@@ -227,7 +227,7 @@ describe('/log-level', () => {
 describe('what is not served', () => {
   it('is 404 and names what is', async () => {
     const b = await serving()
-    for (const url of ['/', '', '/link', '/links2', '/events', '*', '/healthz/', 'http://pv/links']) {
+    for (const url of ['/', '', '/link', '/links2', '/event', '*', '/healthz/', 'http://pv/links']) {
       const answer = await ask(b, 'GET', url)
       assert.deepEqual(refused(answer), [404, 'NoSuchPath'], url)
       assert.match(String(at(answer.json, 'message')), /\/links, \/links\/KEY, \/graph/)

@@ -27,7 +27,13 @@ import { eventually } from '../support/eventually.ts'
 import { fakeLog } from '../support/fakes.ts'
 import { serving } from './support.ts'
 
-const LIMITS: ControlLimits = { connections: 64, patienceMs: 5000, bodyBytes: 4096 }
+const LIMITS: ControlLimits = {
+  connections: 64,
+  patienceMs: 5000,
+  bodyBytes: 4096,
+  streams: 4,
+  streamBytes: 64 * 1024,
+}
 /** Clients that stall in a test are cut in no time. */
 const HASTY: ControlLimits = { ...LIMITS, patienceMs: 100 }
 

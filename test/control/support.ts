@@ -1,10 +1,12 @@
 /** Links as the controller shows them, a controller over a world of maps, and the routes over both. */
 
 import { createHistory } from '../../src/control/history.ts'
-import { type Answerer, createRoutes } from '../../src/control/routes.ts'
+import { type Answer, type Answerer, type ControlRequest, createRoutes } from '../../src/control/routes.ts'
 import type { Controller } from '../../src/controller/controller.ts'
 import { createController } from '../../src/controller/controller.ts'
 import type { LinkView } from '../../src/controller/links.ts'
+import type { EventHub } from '../../src/events/hub.ts'
+import { createEventHub } from '../../src/events/hub.ts'
 import type { Condition } from '../../src/model/condition.ts'
 import type { Verdict } from '../../src/model/desired.ts'
 import type { InjectError } from '../../src/model/errors.ts'
@@ -13,6 +15,7 @@ import { DEFAULT_LIMITS } from '../../src/model/limits.ts'
 import type { Level } from '../../src/model/log-level.ts'
 import { type Counters, NOTHING_COUNTED } from '../../src/model/mediation.ts'
 import { createCatalogue } from '../../src/plugin/catalogue.ts'
+import type { Listener } from '../../src/record/tape.ts'
 import { aLink, type LinkBuilder } from '../support/builders.ts'
 import {
   type FakeEnvironment,
@@ -39,6 +42,8 @@ export interface ViewOptions {
   readonly retryDelayMs?: number
   readonly counters?: Partial<Counters>
   readonly since?: number
+  /** It is a device node of this number. */
+  readonly device?: string
 }
 
 /** A link in any state; mediating, if nobody says otherwise. */
@@ -47,7 +52,8 @@ export const aView = (options: ViewOptions = {}): LinkView => {
   const desired = (options.link ?? aLink()).desired(options.verdict)
   const planted = {
     target: desired.link.target,
-    kind: 'stream',
+    kind: options.device === undefined ? 'stream' : 'node',
+    ...(options.device === undefined ? {} : { represents: options.device }),
     device: '0:1',
     inode: '7',
     directoriesMade: ['/run/pv'],
@@ -83,7 +89,13 @@ export interface Bench {
   readonly env: FakeEnvironment
   readonly source: FakeSource
   readonly world: FakeWorld
-  readonly answer: Answerer
+  /** Of a route that answers whole. */
+  readonly answer: (request: ControlRequest) => Promise<Answer>
+  /** As the server has them: some answers go on. */
+  readonly routes: Answerer
+  readonly events: EventHub
+  /** Who listens for a recording. */
+  readonly listeners: Set<Listener>
   readonly level: () => Level
   /** What concerns all links besides what the controller says. */
   conditions: readonly Condition[]
@@ -109,17 +121,34 @@ export const bench = (): Bench => {
   })
   const history = createHistory()
   controller.onTransition(history.note)
+  const events = createEventHub(env.wallClock)
+  controller.onTransition(events.onTransition)
+  const listeners = new Set<Listener>()
   const b: Bench = {
     controller,
+    events,
+    listeners,
     env,
     source,
     world,
     conditions: [],
     level: () => level,
-    answer: createRoutes({
+    answer: async request => {
+      const given = await b.routes(request)
+      if ('begin' in given) throw new Error(`the answer to ${request.url} goes on`)
+      return given
+    },
+    routes: createRoutes({
       controller,
       conditions: () => [...controller.conditions(), ...b.conditions],
       history,
+      events,
+      tape: {
+        listen: listener => {
+          listeners.add(listener)
+          return () => listeners.delete(listener)
+        },
+      },
       log: {
         level: () => level,
         setLevel: next => {

@@ -82,7 +82,9 @@ const bench = (plugins: Readonly<Record<string, Plugin>> = {}, limits: Partial<L
       log,
       intervalMs: 1000,
       policy: () => b.policy,
-      onEffect: effect => effects.push(effect),
+      onNotice: notice => {
+        if (notice._tag === 'EffectEnded') effects.push(notice.effect)
+      },
     }),
     shows: async graph => {
       source.says(graph)

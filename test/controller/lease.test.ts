@@ -45,6 +45,19 @@ describe('a lease', () => {
     assert.equal(world.withdrawals, 1)
   })
 
+  it('holds device nodes as it holds sockets', async () => {
+    const world = fakeWorld()
+    const lease = createLease(world.host)
+    const request = { target: link.target, provider: addressOf(link), judge: () => E.right(undefined) }
+    const mediation = await lease.toolboxFor(link).injectNode(request)()
+    assert.ok(E.isRight(mediation))
+    assert.ok(lease.planted(mediation.right.id) !== undefined)
+    await lease.end()
+    assert.equal(world.planted.size, 0)
+    const late = await lease.toolboxFor(link).injectNode(request)()
+    assert.equal(E.isLeft(late) && late.left._tag, 'PluginFailed')
+  })
+
   it('gives back in the end what else the plugin took, and what was given back already only once', async () => {
     const world = fakeWorld()
     const lease = createLease(world.host)

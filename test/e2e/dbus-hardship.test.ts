@@ -85,7 +85,7 @@ scenario(
   'a client that comes before the bus waits for it, and one of a bus that goes is closed; the next one is served again',
   async world => {
     const [app, svc] = await Promise.all([world.container('app'), world.container('svc')])
-    addUsers(svc, [OPERATOR])
+    await addUsers(svc, [OPERATOR])
     const entry = busEntry(app, svc, { name: 'bus', role: OPERATOR.name, target: '/run/pvx/bus' })
     world.ctrl.serve([entry])
     world.daemon.signal('SIGHUP')

@@ -34,7 +34,7 @@ const OPTIONS = {
 
 const rule = (text: string, audience = 'context="default"'): string => `<policy ${audience}>${text}</policy>`
 
-const says = ({ svc }: Site, ...rules: readonly string[]): void =>
+const says = ({ svc }: Site, ...rules: readonly string[]): Promise<void> =>
   writeIn(svc, POLICY_FILE, busConfig(rules.join('\n')))
 
 const ALLOWED = rule(`<allow send_destination="${EXAMPLE}"/>`)
@@ -54,24 +54,24 @@ onOneBus(
   'the policy of a bus that does not apply it',
   {
     'is that of its own distribution, and of what is beside it': async site => {
-      says(site)
+      await says(site)
       await becomes(site, 'nobody may call the service', false)
-      says(site, ALLOWED)
+      await says(site, ALLOWED)
       await becomes(site, 'everybody may', true)
-      says(site, ALLOWED, rule(`<deny send_destination="${EXAMPLE}"/>`, `user="${OPERATOR.name}"`))
+      await says(site, ALLOWED, rule(`<deny send_destination="${EXAMPLE}"/>`, `user="${OPERATOR.name}"`))
       await becomes(site, 'the role may not', false)
-      says(site, ALLOWED, rule(`<deny send_destination="${EXAMPLE}"/>`, 'user="root"'))
+      await says(site, ALLOWED, rule(`<deny send_destination="${EXAMPLE}"/>`, 'user="root"'))
       await becomes(site, 'it may, root may not', true)
     },
 
     'knows the groups of the role': async site => {
-      says(site, rule(`<allow send_destination="${EXAMPLE}"/>`, 'group="meters"'))
+      await says(site, rule(`<allow send_destination="${EXAMPLE}"/>`, 'group="meters"'))
       await becomes(site, 'who is in the group may', true)
       assert.ok(!(await isAllowed(site, await site.link('other', 'root'))))
     },
 
     'says in the log which rule it was': async site => {
-      says(site)
+      await says(site)
       await becomes(site, 'nobody may call the service', false)
       await site.world.daemon.logged('the denial', line =>
         JSON.stringify(line).includes('/usr/share/dbus-1/system.conf:'),
@@ -79,18 +79,18 @@ onOneBus(
     },
 
     'reaches whoever owns a name, by its unique name too': async site => {
-      says(site, ALLOWED)
+      await says(site, ALLOWED)
       await becomes(site, 'everybody may', true)
       const to = { destination: site.service.uniqueName }
       const allowed = await dbusSend(site, 'Echo', ['string:x'], to)
       assert.equal(allowed.code, 0, allowed.complaints)
-      says(site, rule(`<allow send_type="method_call"/><deny send_destination="${EXAMPLE}"/>`))
+      await says(site, rule(`<allow send_type="method_call"/><deny send_destination="${EXAMPLE}"/>`))
       await becomes(site, 'nobody may', false)
       assert.match((await dbusSend(site, 'Echo', ['string:x'], to)).complaints, DENIED)
     },
 
     'applies to clients that are connected already': async site => {
-      says(site, ALLOWED)
+      await says(site, ALLOWED)
       await becomes(site, 'everybody may', true)
       const client = site.run(
         '/usr/bin/python3',
@@ -108,7 +108,7 @@ for _ in range(200):
         print(refusal.get_dbus_name())
         break`,
       )
-      says(site)
+      await says(site)
       const { out, complaints } = await client
       assert.match(`${out}${complaints}`, DENIED)
     },
@@ -119,25 +119,25 @@ for _ in range(200):
           destination: 'org.freedesktop.DBus',
           path: '/org/freedesktop/DBus',
         })
-      says(site, ALLOWED, rule('<allow own_prefix="com.mine"/>', `user="${OPERATOR.name}"`))
+      await says(site, ALLOWED, rule('<allow own_prefix="com.mine"/>', `user="${OPERATOR.name}"`))
       await becomes(site, 'the service may be called', true)
       assert.match((await ask('com.mine.Name')).out, /uint32 1/)
       assert.match((await ask('com.yours.Name')).complaints, DENIED)
     },
 
     'decides who may connect': async site => {
-      says(site, ALLOWED, rule(`<deny user="${OPERATOR.name}"/>`))
+      await says(site, ALLOWED, rule(`<deny user="${OPERATOR.name}"/>`))
       await eventually('it is turned away', async () => {
         const { code, complaints } = await dbusSend(site, 'Echo', ['string:x'])
         return code !== 0 && !DENIED.test(complaints)
       })
-      says(site, ALLOWED)
+      await says(site, ALLOWED)
       await becomes(site, 'it is let in again', true)
     },
 
     'goes on as it was when a file is spoilt, and leaves out one of a folder': async site => {
-      says(site, ALLOWED)
-      writeIn(site.svc, '/etc/dbus-1/system.d/broken.conf', '<busconfig>')
+      await says(site, ALLOWED)
+      await writeIn(site.svc, '/etc/dbus-1/system.d/broken.conf', '<busconfig>')
       const isSaid = (message: string): boolean =>
         site.world.daemon.log().some(({ msg }) => String(msg).includes(message))
       await eventually('it is left out', async () => {
@@ -145,7 +145,7 @@ for _ in range(200):
         return isSaid('a file of the bus policy counts for nothing')
       })
       assert.ok(await isAllowed(site))
-      writeIn(site.svc, '/etc/dbus-1/system.conf', '<busconfig>')
+      await writeIn(site.svc, '/etc/dbus-1/system.conf', '<busconfig>')
       await eventually('it is stale', async () => {
         await isAllowed(site)
         return isSaid('the last good one stays in force')
@@ -162,7 +162,7 @@ onOneBus(
   'the policy of a bus that is only watched',
   {
     'refuses nothing, and says what it would have': async site => {
-      says(site)
+      await says(site)
       assert.ok(await isAllowed(site))
       await site.world.daemon.logged('the finding', line =>
         JSON.stringify(line).includes('/usr/share/dbus-1/system.conf:'),
@@ -208,7 +208,7 @@ onOneBus(
       `what arrives is what they say, from seed ${seed}`,
       async (site: Site) => {
         const random = randomOf(seed)
-        writeIn(site.svc, POLICY_FILE, `<busconfig>${policies(random)}</busconfig>`)
+        await writeIn(site.svc, POLICY_FILE, `<busconfig>${policies(random)}</busconfig>`)
         const messages = Array.from({ length: MESSAGES }, () => message(random))
         const sockets = await Promise.all(
           ROLES.map(async role =>

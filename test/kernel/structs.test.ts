@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import {
   alignControl,
+  BPF_QUERY,
   CMSGHDR,
   EPOLL_EVENT,
   IOVEC,
@@ -32,6 +33,7 @@ const OURS: Readonly<Record<string, Readonly<Record<string, number>>>> = {
   SOCKADDR_UN,
   POLLFD,
   RLIMIT,
+  BPF_QUERY,
   UCRED,
 }
 
@@ -74,6 +76,18 @@ const IN_C: Readonly<Record<string, readonly [string, Readonly<Record<string, st
       mountId: 'stx_mnt_id',
     },
   ],
+  // The part that a query takes: its last field is newer than the headers may be.
+  BPF_QUERY: [
+    'union bpf_attr',
+    {
+      target: 'query.target_fd',
+      attachType: 'query.attach_type',
+      queryFlags: 'query.query_flags',
+      attachFlags: 'query.attach_flags',
+      programIds: 'query.prog_ids',
+      programCount: 'query.prog_cnt',
+    },
+  ],
   SOCKADDR_UN: ['struct sockaddr_un', { family: 'sun_family', path: 'sun_path' }],
   POLLFD: ['struct pollfd', { fd: 'fd', events: 'events', revents: 'revents' }],
   RLIMIT: ['struct rlimit', { soft: 'rlim_cur', hard: 'rlim_max' }],
@@ -88,6 +102,7 @@ const HEADERS = [
   'sys/un.h',
   'sys/resource.h',
   'poll.h',
+  'linux/bpf.h',
   'linux/openat2.h',
   'linux/stat.h',
 ]
@@ -136,6 +151,7 @@ test('every size and offset is the one that the C compiler of this machine uses'
   }
   for (const [struct, layout] of Object.entries(OURS)) {
     for (const [field, value] of Object.entries(layout)) {
+      if (struct === 'BPF_QUERY' && field === 'size') continue
       assert.equal(value, theirs.get(`${struct} ${field}`), `${struct}.${field}`)
     }
   }

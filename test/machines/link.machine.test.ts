@@ -238,6 +238,17 @@ describe('link machine: pending', () => {
       )
     }
   })
+
+  it('for a device that is not there it grows to 1 s only: nobody says when it comes', async () => {
+    const b = bench()
+    const delays: number[] = []
+    for (let n = 0; n < 5; n += 1) {
+      await b.injectFailed({ _tag: 'DeviceAbsent', path: '/dev/dri/card0', reason: 'nothing is there' })
+      delays.push(contextOf(b).retryDelayMs)
+      b.env.clock.increment(1000)
+    }
+    assert.deepEqual(delays, [250, 500, 1000, 1000, 1000])
+  })
 })
 
 describe('link machine: injecting', () => {

@@ -3,7 +3,7 @@
  * services of a test's own. Whatever is started here ends with its container.
  */
 import type { ChildProcessWithoutNullStreams } from 'node:child_process'
-import { appendFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { TestContext } from 'node:test'
@@ -42,19 +42,23 @@ export interface User {
 }
 
 /** Enter users into a container's passwd and group files. */
-export const addUsers = (container: Container, users: readonly User[]): void => {
-  for (const { name, uid, gid = uid, groups = {} } of users) {
-    appendFileSync(container.path('/etc/passwd'), `${name}:x:${uid}:${gid}::/:/bin/false\n`)
-    appendFileSync(container.path('/etc/group'), `${name}:x:${gid}:\n`)
-    for (const [group, number] of Object.entries(groups))
-      appendFileSync(container.path('/etc/group'), `${group}:x:${number}:${name}\n`)
-  }
+export const addUsers = async (container: Container, users: readonly User[]): Promise<void> => {
+  const lines = users.map(({ name, uid, gid = uid, groups = {} }) => ({
+    passwd: `${name}:x:${uid}:${gid}::/:/bin/false\n`,
+    group: [
+      `${name}:x:${gid}:\n`,
+      ...Object.entries(groups).map(([group, number]) => `${group}:x:${number}:${name}\n`),
+    ].join(''),
+  }))
+  const append = 'printf %s "$0" >>/etc/passwd; printf %s "$1" >>/etc/group'
+  const files = [lines.map(({ passwd }) => passwd).join(''), lines.map(({ group }) => group).join('')]
+  await container.exec('sh', '-c', append, ...files)
 }
 
-/** A file of the container, with the folders that it needs. */
-export const writeIn = (container: Container, path: string, text: string): void => {
-  mkdirSync(dirname(container.path(path)), { recursive: true })
-  writeFileSync(container.path(path), text)
+/** A file of the container, with the folders that it needs. Written from within: in a user namespace nobody else may. */
+export const writeIn = async (container: Container, path: string, text: string): Promise<void> => {
+  const write = 'mkdir -p "${0%/*}" && printf %s "$1" >"$0"'
+  await container.exec('sh', '-c', write, path, text)
 }
 
 export const busConfig = (rules: string): string =>
@@ -113,12 +117,12 @@ const CONFIG = '/etc/pvx-test-bus.conf'
 
 /** Start a bus and wait until it listens. */
 export const startBus = async (container: Container, options: BusOptions = {}): Promise<Bus> => {
-  addUsers(container, options.users ?? [])
+  await addUsers(container, options.users ?? [])
   const { config = 'stock' } = options
   if (config === 'stock')
-    writeIn(container, '/etc/dbus-1/system.d/test.conf', options.policy ?? EXAMPLE_POLICY)
-  else writeIn(container, CONFIG, config.text)
-  mkdirSync(container.path(dirname(BUS_SOCKET)), { recursive: true })
+    await writeIn(container, '/etc/dbus-1/system.d/test.conf', options.policy ?? EXAMPLE_POLICY)
+  else await writeIn(container, CONFIG, config.text)
+  await container.exec('mkdir', '-p', dirname(BUS_SOCKET))
   return runBus(container, config === 'stock' ? '--system' : `--config-file=${CONFIG}`)
 }
 

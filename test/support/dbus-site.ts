@@ -13,8 +13,10 @@ import {
   startBus,
   startService,
 } from './bus.ts'
+import { type BusClient, consumerWire, providerWire, type Wire } from './bus-wire.ts'
 import { type Ended, untilDone } from './child.ts'
-import type { Container } from './container.ts'
+import type { Container, ContainerOptions } from './container.ts'
+import type { LogLine } from './daemon.ts'
 import type { Entry } from './pv-ctrl.ts'
 import { entryFor, keyOf, type ScenarioOptions, scenario, type World } from './scenario.ts'
 
@@ -31,6 +33,7 @@ export interface SiteOptions extends ScenarioOptions {
   readonly role?: string
   /** Absent: the consumer sees the whole bus. */
   readonly interface?: string
+  readonly svc?: ContainerOptions
 }
 
 export interface Site {
@@ -39,12 +42,16 @@ export interface Site {
   readonly svc: Container
   readonly bus: Bus
   readonly service: BusService
+  /** Clients of the link, led message by message. */
+  readonly clients: Wire
+  /** The same on the bus itself, as root. */
+  readonly parties: Wire
   /** The link, as the graph has it. */
   readonly entry: Entry
   /** The address of the link's socket, for a client in `app`. */
   readonly address: string
-  /** Add a link of this role and interface beside the others; gives its address. */
-  readonly link: (name: string, role: string, filter?: string) => Promise<string>
+  /** Add a link of this role and interface beside the others; gives its address. `as`: what else the graph says of it. */
+  readonly link: (name: string, role: string, filter?: string, as?: Entry) => Promise<string>
   /** Run a program in the consumer to its end; `DBUS_SYSTEM_BUS_ADDRESS` is the link's. */
   readonly run: (...command: readonly string[]) => Promise<Ended>
 }
@@ -61,15 +68,19 @@ export const busEntry = (
 })
 
 const siteIn = async (world: World, options: SiteOptions): Promise<Site> => {
-  const [app, svc] = await Promise.all([world.container('app'), world.container('svc')])
-  addUsers(svc, [OPERATOR])
+  const [app, svc] = await Promise.all([world.container('app'), world.container('svc', options.svc)])
+  await addUsers(svc, [OPERATOR])
   const bus = await startBus(svc, options.bus)
-  const service = await startService(svc)
+  const [service, clients, parties] = await Promise.all([
+    startService(svc),
+    consumerWire(app),
+    providerWire(svc),
+  ])
   const entries: Entry[] = []
-  const link: Site['link'] = async (name, role, filter) => {
+  const link: Site['link'] = async (name, role, filter, as = {}) => {
     const target = name === 'bus' ? BUS_TARGET : `/run/pvx/${name}`
     const wanted = { name, role, target, ...(filter === undefined ? {} : { filter }) }
-    const entry = busEntry(app, svc, wanted)
+    const entry = { ...busEntry(app, svc, wanted), ...as }
     entries.push(entry)
     world.ctrl.serve(entries)
     world.daemon.signal('SIGHUP')
@@ -80,7 +91,7 @@ const siteIn = async (world: World, options: SiteOptions): Promise<Site> => {
   const run: Site['run'] = (...command) =>
     untilDone(app.spawn(['env', `DBUS_SYSTEM_BUS_ADDRESS=${address}`, ...command]))
   const [entry = {}] = entries
-  return { world, app, svc, bus, service, entry, address, link, run }
+  return { world, app, svc, bus, service, clients, parties, entry, address, link, run }
 }
 
 /** Several tests that share a site; each leaves it as it found it. */
@@ -107,6 +118,28 @@ export const onOneBus = (
     { timeoutMs: 120_000, ...options, needs: hasBus },
   )
 }
+
+/** A client on the link, and a party that is on the bus itself. */
+export interface BusEnds {
+  readonly client: BusClient
+  readonly party: BusClient
+}
+
+export const withEnds = async (
+  { clients, parties }: Site,
+  use: (ends: BusEnds) => Promise<void>,
+): Promise<void> => {
+  const [client, party] = await Promise.all([clients.client(), parties.client()])
+  await use({ client, party })
+  await Promise.all([client.close(), party.close()])
+}
+
+/** What the daemon has logged of its sessions since then, by the word of the event. */
+export const audits = ({ world }: Site, event: string, since = 0): readonly LogLine[] =>
+  world.daemon
+    .log()
+    .slice(since)
+    .filter(line => line['audit'] === event)
 
 // How the usual clients are called.
 

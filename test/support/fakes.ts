@@ -185,6 +185,11 @@ export const fakeWorld = (log: LinkLog = fakeLog()): FakeWorld => {
       }
       return E.right(mediation)
     },
+    injectNode: (request, kept) =>
+      toolboxFor(link).injectSocket(
+        { kind: 'stream', target: request.target, provider: request.provider, descriptors: 'none' },
+        kept,
+      ),
     withdraw: mediation => async () => {
       for (const [place, planted] of world.planted) {
         if (planted.mediation.id !== mediation.id) continue

@@ -2,8 +2,9 @@
  * Faults at an exact moment of an injection or a dial: the toolbox tells the moment, and what a test laid there happens
  * before the next system call. All of it is synchronous, as the injection is.
  */
+import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { closeSync, mkdtempSync, openSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
@@ -65,7 +66,7 @@ export const withFaults = async (
           container: async (name, options) => adopt(await startContainer(name, scratch, options)),
           adopt,
         }),
-      atMoment,
+      () => ({ atMoment }),
     )
   } finally {
     await Promise.all(mortals.map(mortal => mortal.kill()))
@@ -107,4 +108,33 @@ export const leakingNothing = async <A>(body: () => Promise<A>): Promise<A> => {
   const after = openDescriptors()
   if (after !== before) throw new Error(`${before} descriptors were open, ${after} are now`)
   return result
+}
+
+const FEW = 200
+
+/** Of this process; `few` can be used up. */
+export const limitDescriptors = (soft: 'few' | 'unlimited'): void => {
+  const hard = execFileSync(
+    'prlimit',
+    ['--pid', `${process.pid}`, '--nofile', '--noheadings', '-o', 'HARD'],
+    { encoding: 'utf8' },
+  )
+  execFileSync('prlimit', [
+    '--pid',
+    `${process.pid}`,
+    `--nofile=${soft === 'unlimited' ? hard.trim() : FEW}:`,
+  ])
+}
+
+/** Every descriptor that this process may still open. */
+export const openAll = (): (() => void) => {
+  const opened: number[] = []
+  try {
+    for (;;) opened.push(openSync('/dev/null', 'r'))
+  } catch (error) {
+    assert.equal((error as NodeJS.ErrnoException).code, 'EMFILE')
+  }
+  return () => {
+    for (const fd of opened) closeSync(fd)
+  }
 }

@@ -6,6 +6,7 @@ import { accessSync, constants, existsSync } from 'node:fs'
 import type { TestContext } from 'node:test'
 
 export const PYTHON = '/usr/bin/python3'
+export const CHROMIUM = '/usr/bin/chromium'
 export const DAEMON = 'dist/pv-xconnect.js'
 
 /** What makes the tests' containers: util-linux, or LXC as under Pantavisor. Not a name the daemon would look at. */
@@ -43,6 +44,12 @@ export const obstacle = (withLxc = false): string | undefined => {
   if (!isExecutable(PYTHON)) return `needs ${PYTHON} (Debian: apt-get install python3)`
   if (!existsSync(DAEMON)) return `needs ${DAEMON} (npm run build)`
   return undefined
+}
+
+/** What keeps the page from being tried in a browser. */
+export const browserObstacle = (): string | undefined => {
+  if (!isExecutable(CHROMIUM)) return `needs ${CHROMIUM} (Debian: apt-get install chromium)`
+  return existsSync('dist/inspector/page.js') ? undefined : 'needs dist/inspector (npm run build)'
 }
 
 /** Whether the test may go on: nothing stands against it. If not it has been skipped, or on a build machine it has failed. */

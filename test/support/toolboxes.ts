@@ -7,8 +7,7 @@ import type { Reactor } from '../../src/reactor/contract.ts'
 import { createReactor } from '../../src/reactor/reactor.ts'
 import type { Attention, SocketRequest, ToolboxHost } from '../../src/toolbox/contract.ts'
 import { noJournal } from '../../src/toolbox/journal.ts'
-import { createLinuxToolbox } from '../../src/toolbox/linux.ts'
-import type { AtMoment } from '../../src/toolbox/moments.ts'
+import { createLinuxToolbox, type LinuxToolboxOptions } from '../../src/toolbox/linux.ts'
 import { aLink, type LinkBuilder } from './builders.ts'
 import { must } from './descriptors.ts'
 import { fakeLog } from './fakes.ts'
@@ -30,10 +29,13 @@ export const requestOf = (link: LinkBuilder, kind: SocketRequest['kind'] = 'stre
   return { kind, target, provider: { pid, socket }, descriptors: 'exact' }
 }
 
+/** Where a test may reach into a toolbox. */
+export type ToolboxSeams = Partial<Pick<LinuxToolboxOptions, 'atMoment' | 'sysfs' | 'journal'>>
+
 export const withLinuxToolbox = async (
   limits: Partial<Limits>,
   test: (bench: ToolboxBench) => Promise<void>,
-  atMoment?: AtMoment,
+  seams: (folder: string) => ToolboxSeams = () => ({}),
 ): Promise<void> => {
   const folder = mkdtempSync(join(tmpdir(), 'pvx-toolbox-'))
   const faults: unknown[] = []
@@ -45,7 +47,7 @@ export const withLinuxToolbox = async (
     journal: noJournal(),
     log,
     logFor: () => log,
-    ...(atMoment === undefined ? {} : { atMoment }),
+    ...seams(folder),
   })
   const attention: Attention[] = []
   host.onAttention(why => attention.push(why))

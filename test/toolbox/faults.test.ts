@@ -3,8 +3,7 @@
  * the container's is harmed, no descriptor leaks, the error says what it was, and the next attempt succeeds.
  */
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
-import { closeSync, existsSync, openSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { InjectError } from '../../src/model/errors.ts'
 import type { Mediation } from '../../src/model/mediation.ts'
@@ -12,7 +11,16 @@ import type { Moment } from '../../src/toolbox/moments.ts'
 import { type LinkBuilder, pid } from '../support/builders.ts'
 import type { Container } from '../support/container.ts'
 import { failureOf, leavesNoDescriptors, must } from '../support/descriptors.ts'
-import { type FaultBench, faulty, inside, killNow, leakingNothing, treeOf } from '../support/faults.ts'
+import {
+  type FaultBench,
+  faulty,
+  inside,
+  killNow,
+  leakingNothing,
+  limitDescriptors,
+  openAll,
+  treeOf,
+} from '../support/faults.ts'
 import { quiet, until } from '../support/relay.ts'
 import { opensTheWayHome } from '../support/sandbox.ts'
 import { clientAt, type Server, serverAt } from '../support/sockets.ts'
@@ -374,34 +382,6 @@ faulty('the mode is set on our file, whatever the container put at its private n
   assert.equal(statSync(app.path('/run/theirs/secret')).mode & 0o777, 0o600)
 })
 
-const FEW = 200
-
-const limitDescriptors = (soft: number | 'unlimited'): void => {
-  const hard = execFileSync(
-    'prlimit',
-    ['--pid', `${process.pid}`, '--nofile', '--noheadings', '-o', 'HARD'],
-    { encoding: 'utf8' },
-  )
-  execFileSync('prlimit', [
-    '--pid',
-    `${process.pid}`,
-    `--nofile=${soft === 'unlimited' ? hard.trim() : soft}:`,
-  ])
-}
-
-/** Every descriptor that this process may still open. */
-const openAll = (): (() => void) => {
-  const opened: number[] = []
-  try {
-    for (;;) opened.push(openSync('/dev/null', 'r'))
-  } catch (error) {
-    assert.equal((error as NodeJS.ErrnoException).code, 'EMFILE')
-  }
-  return () => {
-    for (const fd of opened) closeSync(fd)
-  }
-}
-
 for (const [target, moments] of [
   [PATH, OF_A_PATH],
   [NAME, OF_A_NAME],
@@ -416,7 +396,7 @@ for (const [target, moments] of [
         bench.at(moment, () => {
           free = openAll()
         })
-        limitDescriptors(FEW)
+        limitDescriptors('few')
         const result = await inject(bench, link)
         free()
         limitDescriptors('unlimited')

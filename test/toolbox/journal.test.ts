@@ -58,12 +58,44 @@ describe('the lines of a journal', () => {
   test('what was struck out is not', () => {
     assert.deepEqual(readJournal(textOf(BEGINNING, announced(1), { is: 'gone', id: 1 }), BOOT), {
       traces: [],
+      grants: [],
+      unreadable: 0,
+    })
+  })
+
+  test('of a mounted node both files are known, and what a cgroup was allowed until it is struck out', () => {
+    const below = { device: '0:46', inode: '78', born: '9.1' }
+    const made = { device: '0:45', inode: '77', born: '8.9', below }
+    const note = {
+      consumer: 'app',
+      pid: pid(12),
+      started: '345',
+      path: '/dev/card0',
+      group: '/app',
+      inode: '9',
+      device: 'c 226:0',
+    }
+    const text = textOf(
+      BEGINNING,
+      { is: 'announced', id: 1, ...announcement(), kind: 'node' },
+      { is: 'made', id: 1, ...made },
+      { is: 'granted', id: 2, ...note },
+      { is: 'granted', id: 3, ...note, inode: '10' },
+      { is: 'gone', id: 3 },
+    )
+    assert.deepEqual(readJournal(text, BOOT), {
+      traces: [{ id: 1, ...announcement(), kind: 'node', made }],
+      grants: [{ id: 2, ...note }],
       unreadable: 0,
     })
   })
 
   test('a journal of another boot says nothing: its processes are gone', () => {
-    assert.deepEqual(readJournal(textOf(BEGINNING, announced(1)), 'another'), { traces: [], unreadable: 0 })
+    assert.deepEqual(readJournal(textOf(BEGINNING, announced(1)), 'another'), {
+      traces: [],
+      grants: [],
+      unreadable: 0,
+    })
   })
 
   test('a journal of another version is not guessed at', () => {
@@ -113,6 +145,30 @@ describe('the file of a journal', () => {
       { id, ...announcement(), made: { device: '0:1', inode: '2', born: '3.4' } },
     ])
     second.close()
+  })
+
+  test('what a cgroup was allowed is found too, and keeps the file', t => {
+    const path = join(folderFor(t), 'journal')
+    const note = {
+      consumer: 'app',
+      pid: pid(12),
+      started: '345',
+      path: '/dev/card0',
+      group: '/app',
+      inode: '9',
+      device: 'c 226:0',
+    }
+    const first = openJournal(path, fakeLog())
+    const id = first.granted(note)
+    first.close()
+    const second = openJournal(path, fakeLog())
+    assert.deepEqual(second.leftGrants, [{ id, ...note }])
+    assert.ok(second.announce(announcement()) > id, 'no number is given twice')
+    second.gone(id)
+    second.close()
+    const third = openJournal(path, fakeLog())
+    assert.deepEqual(third.leftGrants, [])
+    third.close()
   })
 
   test('nobody but root reads it', t => {

@@ -16,29 +16,10 @@ import { createLinuxToolbox } from '../../src/toolbox/linux.ts'
 import { aLink, type LinkBuilder, pid } from '../support/builders.ts'
 import { must } from '../support/descriptors.ts'
 import { fakeLog } from '../support/fakes.ts'
+import { KILLED, killedAt } from '../support/killed-journal.ts'
 import { needsRoot } from '../support/privileges.ts'
 import { serverAt } from '../support/sockets.ts'
 import { requestOf } from '../support/toolboxes.ts'
-
-const KILLED = new Error('killed')
-
-/** Throws when the given call comes, or when it has been carried out. */
-const killedAt = (journal: Journal, step: number, when: 'before' | 'after'): Journal => {
-  let calls = 0
-  const counted = <A>(call: () => A): A => {
-    calls += 1
-    if (calls === step && when === 'before') throw KILLED
-    const result = call()
-    if (calls === step) throw KILLED
-    return result
-  }
-  return {
-    ...journal,
-    announce: what => counted(() => journal.announce(what)),
-    made: (id, what) => counted(() => journal.made(id, what)),
-    gone: id => counted(() => journal.gone(id)),
-  }
-}
 
 interface Stage {
   readonly folder: string

@@ -200,6 +200,12 @@ export const linksText = (links: Links, now: number, width?: number): string => 
   return `${table}\n${counted(links.length, 'link')}, ${mediating} mediating\n`
 }
 
+/** Through a device node nothing passes that could be counted. */
+const connectionCells = ({ planted, counters }: LinkJson): readonly string[] =>
+  planted?.represents === undefined
+    ? [String(counters?.connectionsOpen ?? 0), String(counters?.connectionsTotal ?? 0)]
+    : ['-', '-']
+
 const rowOf =
   (now: number) =>
   (link: LinkJson): readonly string[] => [
@@ -212,7 +218,6 @@ const rowOf =
     link.target,
     link.role,
     duration(now - Date.parse(link.since)),
-    String(link.counters?.connectionsOpen ?? 0),
-    String(link.counters?.connectionsTotal ?? 0),
+    ...connectionCells(link),
     link.reason ?? '',
   ]

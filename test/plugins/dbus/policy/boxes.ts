@@ -116,6 +116,7 @@ export const folderBox = ({ root, bus, link, limits, beside }: World): FolderBox
     isGone: false,
     injectSocket: cannot,
     retargetSocket: cannot,
+    injectNode: cannot,
     withdraw: cannot,
     connect: request => {
       asked += 1

@@ -1,0 +1,142 @@
+/** Moving and magnifying a drawing: wheel, drag, keys. Holds the view as a signal, so that to move draws nothing anew. */
+import { computed, type ReadonlySignal, type Signal, signal } from '@preact/signals'
+import type { Box } from './geometry.ts'
+
+export interface View {
+  readonly x: number
+  readonly y: number
+  readonly scale: number
+}
+
+export interface PanZoom {
+  readonly view: Signal<View>
+  /** For the group that holds the drawing. */
+  readonly transform: ReadonlySignal<string>
+  /** The drawing's window on the screen, in pixels. */
+  readonly size: Signal<{ readonly width: number; readonly height: number }>
+  /** Nobody has moved it since it was made to fit. */
+  readonly untouched: Signal<boolean>
+  fit(bounds: Box, margin?: number): void
+  zoom(factor: number, x?: number, y?: number): void
+  pan(x: number, y: number): void
+  /** Just so far that a part is to be seen. */
+  reveal(part: Box): void
+  /** Listen on an element. Returns how to stop. */
+  attach(element: SVGSVGElement): () => void
+}
+
+const SMALLEST = 0.05
+const LARGEST = 3
+/** Nothing is drawn larger than this only because there is room. */
+const LARGEST_FIT = 1.15
+
+const bounded = (scale: number): number => Math.max(SMALLEST, Math.min(LARGEST, scale))
+
+export const createPanZoom = (): PanZoom => {
+  const view = signal<View>({ x: 0, y: 0, scale: 1 })
+  const size = signal({ width: 1, height: 1 })
+  const untouched = signal(true)
+  const transform = computed(() => {
+    const { x, y, scale } = view.value
+    return `translate(${x},${y}) scale(${scale})`
+  })
+
+  const zoom = (factor: number, x = size.value.width / 2, y = size.value.height / 2): void => {
+    const before = view.value
+    const scale = bounded(before.scale * factor)
+    const by = scale / before.scale
+    untouched.value = false
+    view.value = { scale, x: x - (x - before.x) * by, y: y - (y - before.y) * by }
+  }
+
+  const pan = (x: number, y: number): void => {
+    untouched.value = false
+    view.value = { ...view.value, x: view.value.x + x, y: view.value.y + y }
+  }
+
+  return {
+    view,
+    transform,
+    size,
+    untouched,
+    zoom,
+    pan,
+    fit(bounds, margin = 24) {
+      const { width, height } = size.value
+      const scale = bounded(
+        Math.min(
+          LARGEST_FIT,
+          (width - 2 * margin) / Math.max(1, bounds.width),
+          (height - 2 * margin) / Math.max(1, bounds.height),
+        ),
+      )
+      untouched.value = true
+      view.value = {
+        scale,
+        x: (width - bounds.width * scale) / 2 - bounds.x * scale,
+        y: (height - bounds.height * scale) / 2 - bounds.y * scale,
+      }
+    },
+    reveal(part) {
+      const { width, height } = size.value
+      const { x, y, scale } = view.value
+      const [left, top] = [part.x * scale + x, part.y * scale + y]
+      const [right, bottom] = [left + part.width * scale, top + part.height * scale]
+      const inside = left >= 0 && top >= 0 && right <= width && bottom <= height
+      if (inside) return
+      view.value = { scale, x: x + width / 2 - (left + right) / 2, y: y + height / 2 - (top + bottom) / 2 }
+    },
+    attach(element) {
+      const stop = new AbortController()
+      const { signal: aborted } = stop
+      element.addEventListener(
+        'wheel',
+        event => {
+          event.preventDefault()
+          const box = element.getBoundingClientRect()
+          if (event.ctrlKey || Math.abs(event.deltaY) > Math.abs(event.deltaX)) {
+            zoom(Math.exp(-event.deltaY * 0.0016), event.clientX - box.x, event.clientY - box.y)
+          } else pan(-event.deltaX, 0)
+        },
+        { passive: false, signal: aborted },
+      )
+      let from: { readonly x: number; readonly y: number } | undefined
+      element.addEventListener(
+        'pointerdown',
+        event => {
+          if (event.button !== 0) return
+          from = { x: event.clientX, y: event.clientY }
+        },
+        { signal: aborted },
+      )
+      element.addEventListener(
+        'pointermove',
+        event => {
+          if (from === undefined) return
+          const [x, y] = [event.clientX - from.x, event.clientY - from.y]
+          // A click that trembles is a click.
+          if (!element.hasPointerCapture(event.pointerId) && Math.hypot(x, y) < 4) return
+          element.setPointerCapture(event.pointerId)
+          pan(x, y)
+          from = { x: event.clientX, y: event.clientY }
+        },
+        { signal: aborted },
+      )
+      const end = (): void => {
+        from = undefined
+      }
+      element.addEventListener('pointerup', end, { signal: aborted })
+      element.addEventListener('pointercancel', end, { signal: aborted })
+      const observer = new ResizeObserver(([entry]) => {
+        if (entry === undefined) return
+        const { width, height } = entry.contentRect
+        size.value = { width, height }
+      })
+      observer.observe(element)
+      return () => {
+        stop.abort()
+        observer.disconnect()
+      }
+    },
+  }
+}

@@ -1,0 +1,357 @@
+/**
+ * What the page knows, as signals: every part of it draws what it reads here, and is drawn again when that changes.
+ * One signal a link, so that a thousand links on the screen cost nothing while one of them moves. Holds no DOM and asks
+ * no server; `feed.ts` fills it, and `replay.ts` moves it along a recording.
+ */
+import { batch, computed, type ReadonlySignal, type Signal, signal } from '@preact/signals'
+import { isWithin, type MachineDefinition, type TransitionDefinition } from '../shared/definition.ts'
+import { type Filter, parseFilter, passes } from '../shared/filter.ts'
+import type {
+  About,
+  Around,
+  Changes,
+  CounterRow,
+  Details,
+  LinkRow,
+  LogEntry,
+  Snapshot,
+} from '../shared/protocol.ts'
+import { routeOf } from '../shared/route.ts'
+import { plainState } from '../shared/words.ts'
+
+/** As many entries of the log as the page keeps; a recording's are all kept. */
+const MOST_ENTRIES = 20_000
+
+export type Connection = 'connecting' | 'open' | 'lost' | 'down'
+
+export const about = signal<About | null>(null)
+export const machine = signal<MachineDefinition | null>(null)
+export const around = signal<Around>({ daemonState: null, conditions: [] })
+export const connection = signal<Connection>('connecting')
+/** Why there is nothing to see, where the server says so. */
+export const downReason = signal('')
+
+/** Every link that is or was there, by its key; the row is `null` while it is not. */
+const rows = new Map<string, Signal<LinkRow | null>>()
+/** Grows whenever any row changes: for what depends on all of them. */
+const rowsVersion = signal(0)
+/** Keys of all links that are drawn; a recording has them all from the beginning. */
+export const knownLinks = signal<readonly LinkRow[]>([])
+
+/** The row of a link, now and from now on. */
+export const rowOf = (key: string): ReadonlySignal<LinkRow | null> => slotOf(key)
+
+const slotOf = (key: string): Signal<LinkRow | null> => {
+  const known = rows.get(key)
+  if (known !== undefined) return known
+  const fresh = signal<LinkRow | null>(null)
+  rows.set(key, fresh)
+  return fresh
+}
+
+export const presentRows = computed<readonly LinkRow[]>(() => {
+  rowsVersion.value
+  return [...rows.values()]
+    .flatMap(row => row.peek() ?? [])
+    .sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0))
+})
+
+export const STATES = ['pending', 'injecting', 'mediating', 'tearing-down'] as const
+
+/** How many links are in each state; blocked ones are pending, and counted once more. */
+export const stateCounts = computed<Readonly<Record<string, number>>>(() => {
+  const counts: Record<string, number> = {
+    pending: 0,
+    injecting: 0,
+    mediating: 0,
+    'tearing-down': 0,
+    blocked: 0,
+  }
+  for (const { state } of presentRows.value) {
+    const plain = plainState(state)
+    counts[plain] = (counts[plain] ?? 0) + 1
+    if (isWithin(state, 'pending.blocked')) counts['blocked'] = (counts['blocked'] ?? 0) + 1
+  }
+  return counts
+})
+
+// What is chosen, and what is left out.
+
+export const chosen = signal<string | null>(null)
+/** Under the pointer, in a list or in the drawing. */
+export const hovered = signal<string | null>(null)
+export const linkFilter = signal('')
+export const logFilter = signal('')
+
+const LINK_FIELDS = ['state', 'type', 'consumer', 'provider', 'name', 'role', 'target']
+
+const matchesLink = (filter: Filter, row: LinkRow): boolean =>
+  passes(
+    filter,
+    {
+      state: row.state,
+      type: row.type,
+      consumer: row.consumer,
+      provider: row.provider ?? '',
+      name: row.name,
+      role: row.role,
+      target: row.target,
+    },
+    `${row.key} ${row.provider ?? ''} ${row.type} ${row.state} ${row.reason ?? ''}`,
+  )
+
+/** Those that are there; in a recording the others, too, for one wants to find what comes or has gone. */
+export const listedRows = computed<readonly LinkRow[]>(() => {
+  if (about.value?.mode !== 'replay') return presentRows.value
+  const present = new Map(presentRows.value.map(row => [row.key, row]))
+  return knownLinks.value.map(base => present.get(base.key) ?? { ...base, state: 'absent', reason: null })
+})
+
+export const shownRows = computed<readonly LinkRow[]>(() => {
+  const filter = parseFilter(linkFilter.value, LINK_FIELDS)
+  return filter.length === 0 ? listedRows.value : listedRows.value.filter(row => matchesLink(filter, row))
+})
+
+/** `null`: every link is. */
+export const shownKeys = computed<ReadonlySet<string> | null>(() =>
+  linkFilter.value.trim() === '' ? null : new Set(shownRows.value.map(({ key }) => key)),
+)
+
+export const chosenRow = computed<LinkRow | null>(() =>
+  chosen.value === null ? null : rowOf(chosen.value).value,
+)
+
+/** Of the chosen link, as of the last answer. */
+export const details = signal<Details | null>(null)
+
+// What happened.
+
+let entries: LogEntry[] = []
+let entriesOfLink = new Map<string, LogEntry[]>()
+const logVersion = signal(0)
+/** In a recording: how many entries have happened by now. `null`: all that are there. */
+export const position = signal<number | null>(null)
+
+const remember = (fresh: readonly LogEntry[]): void => {
+  for (const entry of fresh) {
+    entries.push(entry)
+    if (entry.link === null) continue
+    const own = entriesOfLink.get(entry.link)
+    if (own === undefined) entriesOfLink.set(entry.link, [entry])
+    else own.push(entry)
+  }
+}
+
+/** Only now and then, by a quarter: to shift for each entry would cost more than all else. */
+const forgetOldest = (): void => {
+  if (about.peek()?.mode === 'replay' || entries.length < MOST_ENTRIES * 1.25) return
+  const kept = entries.slice(-MOST_ENTRIES)
+  entries = []
+  entriesOfLink = new Map()
+  remember(kept)
+}
+
+export const setEntries = (all: readonly LogEntry[]): void => {
+  entries = []
+  entriesOfLink = new Map()
+  remember(all)
+  logVersion.value += 1
+}
+
+/** Entries up to the position, from the oldest. */
+const happened = computed<readonly LogEntry[]>(() => {
+  logVersion.value
+  return position.value === null ? [...entries] : entries.slice(0, position.value)
+})
+
+const LOG_FIELDS = ['kind', 'link', 'from', 'to', 'event']
+
+/** `true`: the log shows the chosen link's alone. */
+export const onlyChosen = signal(false)
+
+export const shownEntries = computed<readonly LogEntry[]>(() => {
+  const filter = parseFilter(logFilter.value, LOG_FIELDS)
+  const only = onlyChosen.value ? chosen.value : null
+  if (filter.length === 0 && only === null) return happened.value
+  return happened.value.filter(
+    entry =>
+      (only === null || entry.link === only) &&
+      passes(
+        filter,
+        {
+          kind: entry.kind,
+          link: entry.link ?? '',
+          from: entry.from ?? '',
+          to: entry.to,
+          event: entry.event,
+        },
+        `${entry.kind} ${entry.link ?? ''} ${entry.from ?? ''} ${entry.to} ${entry.event} ${entry.reason}`,
+      ),
+  )
+})
+
+export const allEntries = (): readonly LogEntry[] => entries
+
+/** Of the chosen link, up to the position. */
+export const chosenEntries = computed<readonly LogEntry[]>(() => {
+  logVersion.value
+  const own = chosen.value === null ? [] : (entriesOfLink.get(chosen.value) ?? [])
+  const until = position.value
+  return own.filter(({ kind, n }) => kind === 'transition' && (until === null || n < until))
+})
+
+export interface Taken {
+  /** How often each of the machine's transitions was taken, by its id. */
+  readonly counts: ReadonlyMap<string, number>
+  /** The last ones, and the entry that tells of them. */
+  readonly last: readonly TransitionDefinition[]
+  readonly lastEntry: LogEntry | undefined
+}
+
+/** What the chosen link has gone through, on its machine. */
+export const taken = computed<Taken>(() => {
+  const definition = machine.value
+  const counts = new Map<string, number>()
+  let last: readonly TransitionDefinition[] = []
+  const first = chosenEntries.value[0]?.at ?? Number.POSITIVE_INFINITY
+  // What the daemon remembers of the time before the log begins.
+  const earlier = position.value === null ? (details.value?.link.transitions ?? []) : []
+  for (const { from, to, event, times, lastAt } of earlier) {
+    if (definition === null || Date.parse(lastAt) >= first) continue
+    last = routeOf(definition, { from, to, event })
+    for (const { id } of last) counts.set(id, (counts.get(id) ?? 0) + times)
+  }
+  for (const { from, to, event } of chosenEntries.value) {
+    last = definition === null ? [] : routeOf(definition, { from, to, event })
+    for (const { id } of last) counts.set(id, (counts.get(id) ?? 0) + 1)
+  }
+  return { counts, last, lastEntry: chosenEntries.value.at(-1) }
+})
+
+// Counters.
+
+export interface Counted {
+  readonly row: CounterRow
+  readonly at: number
+  /** A second's worth of each counter, as of the last change. */
+  readonly rates: readonly number[]
+}
+
+const counters = new Map<string, Signal<Counted | null>>()
+
+export const countersOf = (key: string): ReadonlySignal<Counted | null> => counterSlot(key)
+
+const counterSlot = (key: string): Signal<Counted | null> => {
+  const known = counters.get(key)
+  if (known !== undefined) return known
+  const fresh = signal<Counted | null>(null)
+  counters.set(key, fresh)
+  return fresh
+}
+
+/** Bytes a second through the chosen link, a minute of them, the newest last. */
+export const traffic = signal<readonly number[]>([])
+const TRAFFIC_KEPT = 60
+const BYTES_UP = 4
+const BYTES_DOWN = 5
+
+const count = (row: CounterRow, at: number): void => {
+  const slot = counterSlot(row[0])
+  const before = slot.peek()
+  const seconds = before === null ? 0 : (at - before.at) / 1000
+  const rates = row.map((value, index) => {
+    const past = before?.row[index]
+    return seconds <= 0 || typeof value !== 'number' || typeof past !== 'number'
+      ? 0
+      : Math.max(0, value - past) / seconds
+  })
+  slot.value = { row, at, rates }
+}
+
+/** Once a second: what did not count since has no rate any more. */
+export const settleRates = (now: number): void => {
+  batch(() => {
+    for (const slot of counters.values()) {
+      const counted = slot.peek()
+      if (counted === null || now - counted.at < 2000 || counted.rates.every(rate => rate === 0)) continue
+      slot.value = { ...counted, at: now, rates: counted.rates.map(() => 0) }
+    }
+    const key = chosen.peek()
+    const rates = key === null ? undefined : counterSlot(key).peek()?.rates
+    const bytes = (rates?.[BYTES_UP] ?? 0) + (rates?.[BYTES_DOWN] ?? 0)
+    traffic.value = [...traffic.peek(), bytes].slice(-TRAFFIC_KEPT)
+  })
+}
+
+// What the server says.
+
+export const takeSnapshot = (snapshot: Snapshot, now: number): void =>
+  batch(() => {
+    about.value = snapshot.about
+    machine.value = snapshot.machine
+    around.value = { daemonState: snapshot.daemonState, conditions: snapshot.conditions }
+    connection.value = 'open'
+    if (snapshot.about.mode === 'replay') return
+    const present = new Map(snapshot.links.map(row => [row.key, row]))
+    for (const [key, slot] of rows) if (!present.has(key)) slot.value = null
+    for (const [key, row] of present) slotOf(key).value = row
+    rowsVersion.value += 1
+    noteStructure()
+    setEntries(snapshot.log)
+    for (const row of snapshot.counters) count(row, now)
+  })
+
+export const takeChanges = (changes: Changes): void =>
+  batch(() => {
+    for (const row of changes.links) slotOf(row.key).value = row
+    for (const key of changes.gone) slotOf(key).value = null
+    if (changes.around !== undefined) around.value = changes.around
+    if (changes.links.length + changes.gone.length > 0) {
+      rowsVersion.value += 1
+      noteStructure()
+    }
+    if (changes.log.length === 0) return
+    remember(changes.log)
+    forgetOldest()
+    logVersion.value += 1
+  })
+
+export const takeCounters = (counted: readonly CounterRow[], now: number): void =>
+  batch(() => {
+    for (const row of counted) count(row, now)
+  })
+
+/** All that the drawing depends on; it is only laid out anew when that changes. */
+const structureOf = ({ key, provider, type, name, socket }: LinkRow): string =>
+  `${key}\0${provider}\0${type}\0${name}\0${socket}`
+
+let structure = ''
+
+const noteStructure = (): void => {
+  const present = presentRows.value
+  const now = present.map(structureOf).join('\n')
+  if (now === structure) return
+  structure = now
+  knownLinks.value = present
+}
+
+/** A recording's links, which are all drawn from the beginning, whether they are there yet or not. */
+export const setKnownLinks = (links: readonly LinkRow[]): void => {
+  for (const { key } of links) slotOf(key)
+  knownLinks.value = [...links].sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0))
+}
+
+/** The rows as they are at a position of a recording; those that are not there are `null`. */
+export const setRows = (at: ReadonlyMap<string, LinkRow | null>): void =>
+  batch(() => {
+    for (const [key, row] of at) slotOf(key).value = row
+    rowsVersion.value += 1
+  })
+
+export const choose = (key: string | null): void =>
+  batch(() => {
+    if (key === chosen.peek()) return
+    chosen.value = key
+    details.value = null
+    traffic.value = []
+  })

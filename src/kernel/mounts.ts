@@ -1,0 +1,45 @@
+/**
+ * Mounting a single file on another one, in whichever mount namespace the thread is in (open_tree(2), move_mount(2); since
+ * Linux 5.2). Everything goes by descriptor: no path is looked at twice.
+ */
+import { E } from '../fp.ts'
+import type { SyscallError } from '../model/errors.ts'
+import {
+  AT_EMPTY_PATH,
+  MNT_DETACH,
+  MOVE_MOUNT_F_EMPTY_PATH,
+  MOVE_MOUNT_T_EMPTY_PATH,
+  O_CLOEXEC,
+  OPEN_TREE_CLONE,
+  SYS,
+} from './constants.ts'
+import { c } from './declarations.ts'
+import { lastError } from './errno.ts'
+import { type BorrowedFd, OwnedFd } from './fd.ts'
+import { pathOf } from './files.ts'
+
+/**
+ * A mount that shows this file alone and is attached nowhere yet; it goes with its descriptor if it never is. EINVAL: the file
+ * is in another mount namespace than the thread.
+ */
+export const mountOf = (file: BorrowedFd, subject: string): E.Either<SyscallError, OwnedFd> => {
+  const tree = c.openTree(SYS.open_tree, file, '', OPEN_TREE_CLONE | AT_EMPTY_PATH | O_CLOEXEC)
+  return tree < 0 ? E.left(lastError('open_tree', subject)) : E.right(new OwnedFd(tree))
+}
+
+/**
+ * Attach such a mount on top of a file. EINVAL: that is in another mount namespace than the thread. ENOENT: what the mount
+ * shows has no name any more, so it has to keep one until then.
+ */
+export const attachOn = (
+  mount: BorrowedFd,
+  file: BorrowedFd,
+  subject: string,
+): E.Either<SyscallError, void> =>
+  c.moveMount(SYS.move_mount, mount, '', file, '', MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0
+    ? E.left(lastError('move_mount', subject))
+    : E.right(undefined)
+
+/** Take the mount away that this file is the root of, in the thread's own mount namespace. */
+export const detach = (file: BorrowedFd, subject: string): E.Either<SyscallError, void> =>
+  c.umount2(pathOf(file), MNT_DETACH) < 0 ? E.left(lastError('umount2', subject)) : E.right(undefined)
