@@ -49,6 +49,8 @@ export class Container {
 export interface Containers {
   /** Hold a container; `release` it as often. */
   acquire(pid: Pid): E.Either<SyscallError, Container>
+  /** Run with a container held. ESRCH: it is not running, or there is none. */
+  inside<A>(pid: Pid | null, subject: string, body: (container: Container) => A): E.Either<SyscallError, A>
   /** From now on, report when the container's mounts change: something is planted in it. */
   watchMounts(container: Container): void
   release(container: Container): void
@@ -179,11 +181,28 @@ export const createContainers = ({
     return E.right(container)
   }
 
+  const acquire = (pid: Pid): E.Either<SyscallError, Container> => {
+    const container = open(pid)
+    if (E.isRight(container)) container.right.users += 1
+    return container
+  }
+
+  const release = (container: Container): void => {
+    container.users -= 1
+    dispose(container)
+  }
+
   return {
-    acquire: pid => {
-      const container = open(pid)
-      if (E.isRight(container)) container.right.users += 1
-      return container
+    acquire,
+    inside: (pid, subject, body) => {
+      if (pid === null) return E.left(syscallError('pidfd_open', 'ESRCH', subject))
+      const container = acquire(pid)
+      if (E.isLeft(container)) return E.left({ ...container.left, errno: 'ESRCH' })
+      try {
+        return E.right(body(container.right))
+      } finally {
+        release(container.right)
+      }
     },
     watchMounts: container => {
       if (container.mounts !== undefined || container.exited || container.pid === HOST) return
@@ -191,10 +210,7 @@ export const createContainers = ({
       // Without it, a change is found by looking: every few seconds instead of at once.
       if (E.isRight(watch)) container.mounts = watch.right
     },
-    release: container => {
-      container.users -= 1
-      dispose(container)
-    },
+    release,
     follow: pids => {
       for (const [pid, former] of outlived) {
         former.namedSince = true

@@ -16,7 +16,6 @@ import { diallerFor } from './dial-identity.ts'
 import type { RoleOfLink, RoleUsers } from './role-users.ts'
 
 export interface IntroductionOptions {
-  readonly request: IntroductionRequest
   readonly link: RoleOfLink
   /** The consumer's container as it is now. */
   readonly consumer: () => Container
@@ -37,15 +36,12 @@ const seenInside = ({ pid, uid, gid }: PeerCredentials, consumer: Container): Pe
   }
 }
 
-export const introductionFor = ({
-  request,
-  link,
-  consumer,
-  provider,
-  containers,
-  roles,
-  log,
-}: IntroductionOptions): Introduction => {
+/** `undefined`: it is told nothing. */
+export const introductionFor = (
+  request: IntroductionRequest | undefined,
+  { link, consumer, provider, containers, roles, log }: IntroductionOptions,
+): Introduction | undefined => {
+  if (request === undefined) return undefined
   const { greeting } = request
   const roleIds: Introduction['roleIds'] = () => {
     const pid = provider()

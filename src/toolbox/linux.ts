@@ -2,29 +2,29 @@
  * The real toolbox, put together: what holds containers, what plants in them (`planted-sockets.ts`, `nodes.ts`), what reaches
  * providers, and what is known of an earlier run.
  */
-import { E, type TE } from '../fp.ts'
+import type { E, TE } from '../fp.ts'
 import { PipePool } from '../kernel/splice.ts'
-import { type InjectError, type SyscallError, syscallError } from '../model/errors.ts'
+import type { InjectError } from '../model/errors.ts'
 import type { Pid } from '../model/identity.ts'
 import type { Limits } from '../model/limits.ts'
 import type { Link } from '../model/link.ts'
 import { CLEAN_TEARDOWN, type MediationId, type TeardownReport } from '../model/mediation.ts'
 import type { Reactor } from '../reactor/contract.ts'
-import { createCounters, type LinkCounters } from '../relay/counters.ts'
+import { createCounters } from '../relay/counters.ts'
 import { HeldDescriptors, sharesOf } from '../relay/descriptor-reserve.ts'
 import type { DataPlane } from '../relay/ports.ts'
-import { type Container, createContainers } from './containers.ts'
+import { createContainers } from './containers.ts'
 import type {
   Attention,
   ConnectRequest,
   LinkLog,
   Loss,
   OwnConnection,
-  SocketRequest,
   Toolbox,
   ToolboxHost,
 } from './contract.ts'
 import { createDeviceGrants } from './device-grants.ts'
+import { createDialers } from './dialers.ts'
 import { createDirectories } from './directories.ts'
 import type { Journal } from './journal.ts'
 import { createLeftovers } from './leftovers.ts'
@@ -33,7 +33,6 @@ import type { AtMoment } from './moments.ts'
 import { createNodes } from './nodes.ts'
 import { createOwnConnections } from './own-connections.ts'
 import { createPlantedSockets } from './planted-sockets.ts'
-import { ProviderDialer } from './provider.ts'
 import { providerFiles } from './provider-files.ts'
 import { createProviderNodes } from './provider-node.ts'
 import { createProviderSockets } from './provider-socket.ts'
@@ -88,6 +87,7 @@ export const createLinuxToolbox = ({
   })
   const roles = createRoleUsers()
   const sockets = createProviderSockets({ containers, roles, at })
+  const newDialer = createDialers({ sockets, clock: reactor.clock, limits })
   const own = createOwnConnections(plane, limits.lingerMs)
   const shared = createSharedValues()
   const leftovers = createLeftovers({ journal, directories, containers, log })
@@ -104,29 +104,6 @@ export const createLinuxToolbox = ({
     newId,
   })
 
-  const newDialer = (
-    link: Link,
-    request: Pick<SocketRequest, 'provider' | 'dialing' | 'descriptors'>,
-    counters: LinkCounters,
-    log: LinkLog,
-    onKindMismatch: () => void,
-  ): ProviderDialer =>
-    new ProviderDialer(request.provider, {
-      sockets,
-      clock: reactor.clock,
-      log,
-      limits,
-      dialing: request.dialing ?? {
-        graceMs: limits.connectGraceMs,
-        retryMaxMs: limits.connectRetryMaxMs,
-        backlogMs: limits.connectGraceMs,
-      },
-      counters,
-      link,
-      refusesRights: request.descriptors === 'none',
-      onKindMismatch,
-    })
-
   const connect = (link: Link, request: ConnectRequest, log: LinkLog): OwnConnection => {
     const counters = createCounters(log)
     return own.open(
@@ -135,22 +112,6 @@ export const createLinuxToolbox = ({
       log,
       newDialer(link, request, counters, log, () => undefined),
     )
-  }
-
-  /** With the provider's container held. */
-  const inProvider = <A>(
-    provider: Pid | null,
-    body: (container: Container) => A,
-  ): E.Either<SyscallError, A> => {
-    const subject = `provider process ${provider}`
-    if (provider === null) return E.left(syscallError('pidfd_open', 'ESRCH', subject))
-    const container = containers.acquire(provider)
-    if (E.isLeft(container)) return E.left({ ...container.left, errno: 'ESRCH' })
-    try {
-      return E.right(body(container.right))
-    } finally {
-      containers.release(container.right)
-    }
   }
 
   const planted = createPlantedSockets({
@@ -205,8 +166,12 @@ export const createLinuxToolbox = ({
         () =>
           withdraw(id),
       connect: request => connect(link, request, linkLog),
-      lookInto: (provider, look) => inProvider(provider, container => look(providerFiles(container))),
-      userOfRole: provider => inProvider(provider, container => roles.of(container, link)),
+      lookInto: (provider, look) =>
+        containers.inside(provider, `provider process ${provider}`, container =>
+          look(providerFiles(container)),
+        ),
+      userOfRole: provider =>
+        containers.inside(provider, `provider process ${provider}`, container => roles.of(container, link)),
       shared: (name, make) => shared.of(link.type, name, make),
       repeat: (everyMs, body) => repeat(reactor.clock, everyMs, body),
       count: ({ id }, figure, by = 1) => planted.count(id, figure, by),

@@ -8,8 +8,9 @@ import type { OwnedFd } from '../kernel/fd.ts'
 import { inNetworkNamespaceOf } from '../kernel/namespace.ts'
 import { bindAbstract, openSocket, receiveCredentials } from '../kernel/socket.ts'
 import type { InjectError, SyscallError } from '../model/errors.ts'
+import { keyOf, type Link, type LinkKey } from '../model/link.ts'
 import type { Container } from './containers.ts'
-import type { SocketKind } from './contract.ts'
+import type { LinkLog, SocketKind } from './contract.ts'
 import { asksForCredentials, listen, type Plant, type PlantRequest, refused } from './plant.ts'
 
 /** Sockets of different types do not share their names, so the type is part of the place. */
@@ -42,6 +43,16 @@ const openListening = (request: PlantRequest): E.Either<SyscallError, OwnedFd> =
   }
   socket.right.close()
   return listening
+}
+
+/** A path is seen by its container alone; an abstract name, by all that share the network namespace. Said once a link. */
+export const createOpenToHostWarning = (): ((link: Link, container: Container, log: LinkLog) => void) => {
+  const said = new Set<LinkKey>()
+  return (link, { handle }, log) => {
+    if (handle.network !== undefined || said.has(keyOf(link))) return
+    said.add(keyOf(link))
+    log.warn({ target: link.target }, 'the whole host can connect: an abstract name in its network namespace')
+  }
 }
 
 /** Plant a socket. The listener in the result is the caller's; on a Left nothing is left behind. */

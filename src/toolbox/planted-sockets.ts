@@ -8,7 +8,7 @@ import { isAbstract } from '../model/address.ts'
 import type { InjectError } from '../model/errors.ts'
 import type { Pid } from '../model/identity.ts'
 import type { Limits } from '../model/limits.ts'
-import { keyOf, type Link } from '../model/link.ts'
+import type { Link } from '../model/link.ts'
 import type { Mediation, MediationId, TeardownReport } from '../model/mediation.ts'
 import type { Connection } from '../relay/connection.ts'
 import type { Figure } from '../relay/contract.ts'
@@ -27,7 +27,7 @@ import type { Leftovers } from './leftovers.ts'
 import type { LiveMediations } from './live.ts'
 import type { AtMoment } from './moments.ts'
 import type { Plant } from './plant.ts'
-import { abstractPlace } from './plant-abstract.ts'
+import { abstractPlace, createOpenToHostWarning } from './plant-abstract.ts'
 import { plantSocket } from './plant-socket.ts'
 import { kindIsStale, type PlantedKind, plantedKindFor } from './planted-kind.ts'
 import type { ProviderDialer } from './provider.ts'
@@ -115,8 +115,7 @@ export const createPlantedSockets = ({
   const alive = new Map<MediationId, Live>()
   /** Whose socket it is that is found at a place. */
   const byPlace = new Map<string, Live>()
-  /** Links of which it was said that the whole host can connect to their target. */
-  const saidOpenToHost = new Set<string>()
+  const warnIfOpenToHost = createOpenToHostWarning()
   const farewells = createFarewells(reactor.clock)
   let draining = false
 
@@ -172,18 +171,14 @@ export const createPlantedSockets = ({
       kind,
       descriptors: descriptorsFor(request, plant),
       session: request.session,
-      introduction:
-        request.introduction === undefined
-          ? undefined
-          : introductionFor({
-              request: request.introduction,
-              link,
-              consumer,
-              provider: () => dialer.provider.pid,
-              containers,
-              roles,
-              log,
-            }),
+      introduction: introductionFor(request.introduction, {
+        link,
+        consumer,
+        provider: () => dialer.provider.pid,
+        containers,
+        roles,
+        log,
+      }),
       dialer,
       counters,
       held: kept?.traffic.held ?? plane.held.ofLink(),
@@ -234,16 +229,6 @@ export const createPlantedSockets = ({
     return updated
   }
 
-  /** A path is seen by its container alone; an abstract name, by all that share the network namespace. */
-  const warnIfOpenToHost = ({ container, link, plant }: Live, log: LinkLog): void => {
-    if (container.handle.network !== undefined || saidOpenToHost.has(keyOf(link))) return
-    saidOpenToHost.add(keyOf(link))
-    log.warn(
-      { target: plant.planted.target },
-      'the whole host can connect: an abstract name in its network namespace',
-    )
-  }
-
   const inject = (
     link: Link,
     log: LinkLog,
@@ -289,7 +274,7 @@ export const createPlantedSockets = ({
     const live = start(link, request, container.right, plant.right, kind.right, log, kept)
     if (kept !== undefined) supersede(kept)
     leftovers.replaced(container.right, request.target)
-    if (isAbstract(request.target)) warnIfOpenToHost(live, log)
+    if (isAbstract(request.target)) warnIfOpenToHost(link, container.right, log)
     else containers.watchMounts(container.right)
     live.dialer.retarget(request.provider)
     return E.right(mediationOf(live))
