@@ -119,15 +119,15 @@ const answers = (count: number, answer: string): readonly string[] =>
   Array.from({ length: count }, () => answer)
 
 const ENDINGS: Readonly<Record<string, Ending>> = {
-  'one that does not begin with NUL is closed': ['AUTH EXTERNAL 30\r\n', [], 'no nul'],
+  'one that does not begin with NUL is closed': ['AUTH EXTERNAL 30\r\n', [], 'no-nul'],
   'one that is refused for the sixth time is told so, and closed': [
     `\0${lines(6, 'AUTH')}${lines(3, 'AUTH')}`,
     answers(6, REJECTED),
-    'rejected too often',
+    'rejected-too-often',
   ],
   'one of more than 64 lines is closed': [`\0${lines(65, 'HELO')}`, answers(64, ERROR), 'lines'],
-  'one with a line of more than 16 KiB is closed': [`\0${'A'.repeat(16_385)}`, [], 'line length'],
-  'BEGIN before anybody was let in ends it': ['\0BEGIN\r\n', [], 'begin too early'],
+  'one with a line of more than 16 KiB is closed': [`\0${'A'.repeat(16_385)}`, [], 'line-length'],
+  'BEGIN before anybody was let in ends it': ['\0BEGIN\r\n', [], 'begin-too-early'],
 }
 
 const endings: Record<string, (site: Site) => Promise<void>> = {}

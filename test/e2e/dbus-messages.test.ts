@@ -35,47 +35,47 @@ const variants = (depth: number): Buffer =>
   ])
 
 const VIOLATIONS: Readonly<Record<string, readonly [bytes: Buffer, reason: string]>> = {
-  'another byte order than the two': [message({ order: 'x', fields: CALL }), 'byte_order'],
+  'another byte order than the two': [message({ order: 'x', fields: CALL }), 'byte-order'],
   'another version': [message({ version: 2, fields: CALL }), 'version'],
   'type 0': [message({ type: 0, fields: CALL }), 'type'],
   'serial 0': [message({ serial: 0, fields: CALL }), 'serial'],
-  'fields of more than 1 MiB': [message({ fields: CALL, fieldsLength: 2 ** 20 + 1 }), 'fields_length'],
-  'more than 128 MiB': [message({ fields: CALL, bodyLength: 2 ** 27 }), 'message_length'],
-  'a length beyond all bounds': [message({ fields: CALL, bodyLength: 0xffffffff }), 'message_length'],
-  'a field that ends behind the fields': [message({ fields: CALL, fieldsLength: 30 }), 'field_bounds'],
-  'field code 0': [message({ fields: [...CALL, { code: 0, type: 's', value: 'x' }] }), 'field_code'],
+  'fields of more than 1 MiB': [message({ fields: CALL, fieldsLength: 2 ** 20 + 1 }), 'fields-length'],
+  'more than 128 MiB': [message({ fields: CALL, bodyLength: 2 ** 27 }), 'message-length'],
+  'a length beyond all bounds': [message({ fields: CALL, bodyLength: 0xffffffff }), 'message-length'],
+  'a field that ends behind the fields': [message({ fields: CALL, fieldsLength: 30 }), 'field-bounds'],
+  'field code 0': [message({ fields: [...CALL, { code: 0, type: 's', value: 'x' }] }), 'field-code'],
   'a known field of another type': [
     message({ fields: [PATH, { ...MEMBER, type: 'o', value: '/a' }] }),
-    'field_type',
+    'field-type',
   ],
   'a destination twice': [
     message({ fields: [...CALL, field('destination', 'org.example.A')] }),
-    'field_repeated',
+    'field-repeated',
   ],
-  'a path that is none': [message({ fields: [field('path', '/a//b'), MEMBER] }), 'field_value'],
-  'a member with a dot': [message({ fields: [PATH, field('member', 'a.b')] }), 'field_value'],
-  'an interface of one element': [message({ fields: [...CALL, field('interface', 'org')] }), 'field_value'],
+  'a path that is none': [message({ fields: [field('path', '/a//b'), MEMBER] }), 'field-value'],
+  'a member with a dot': [message({ fields: [PATH, field('member', 'a.b')] }), 'field-value'],
+  'an interface of one element': [message({ fields: [...CALL, field('interface', 'org')] }), 'field-value'],
   'an interface with a hyphen': [
     message({ fields: [...CALL, field('interface', 'org.a-b')] }),
-    'field_value',
+    'field-value',
   ],
   'a name of 256 letters': [
     message({ fields: [PATH, MEMBER, field('destination', `a.${'b'.repeat(254)}`)] }),
-    'field_value',
+    'field-value',
   ],
   'a name with a NUL within': [
     message({ fields: [PATH, MEMBER, field('destination', 'a.b\0.c')] }),
-    'field_value',
+    'field-value',
   ],
-  'a call without a path': [message({ fields: [MEMBER, TO_BUS] }), 'field_missing'],
-  'a call without a member': [message({ fields: [PATH, TO_BUS] }), 'field_missing'],
-  'a signal without an interface': [message({ type: 4, fields: [PATH, MEMBER] }), 'field_missing'],
-  'a return to nothing': [message({ type: 2, fields: [TO_BUS] }), 'field_missing'],
+  'a call without a path': [message({ fields: [MEMBER, TO_BUS] }), 'field-missing'],
+  'a call without a member': [message({ fields: [PATH, TO_BUS] }), 'field-missing'],
+  'a signal without an interface': [message({ type: 4, fields: [PATH, MEMBER] }), 'field-missing'],
+  'a return to nothing': [message({ type: 2, fields: [TO_BUS] }), 'field-missing'],
   'a return to serial 0': [
     message({ type: 2, fields: fields({ replySerial: 0, destination: BUS }) }),
-    'field_value',
+    'field-value',
   ],
-  'an error without a name': [message({ type: 3, fields: fields({ replySerial: 1 }) }), 'field_missing'],
+  'an error without a name': [message({ type: 3, fields: fields({ replySerial: 1 }) }), 'field-missing'],
   'the path of what is local': [
     message({ fields: [field('path', '/org/freedesktop/DBus/Local'), MEMBER] }),
     'local',
@@ -86,12 +86,12 @@ const VIOLATIONS: Readonly<Record<string, readonly [bytes: Buffer, reason: strin
   ],
   'an unknown field of no type': [
     message({ fields: [...CALL, { code: 99, type: '', value: Buffer.alloc(0) }] }),
-    'field_bounds',
+    'field-bounds',
   ],
-  'an unknown field of 33 arrays': [message({ fields: [...CALL, nested(33)] }), 'field_value'],
+  'an unknown field of 33 arrays': [message({ fields: [...CALL, nested(33)] }), 'field-value'],
   'an unknown field of 65 variants': [
     message({ fields: [...CALL, { code: 99, type: 'v', value: variants(65) }] }),
-    'field_value',
+    'field-value',
   ],
 }
 
@@ -271,11 +271,11 @@ onOneBus(
     },
 
     'with fewer descriptors than they say close the connection': site =>
-      misuse(site, { declared: 2, sent: 1 }, 'descriptors missing'),
+      misuse(site, { declared: 2, sent: 1 }, 'descriptors-missing'),
     'with more descriptors than they say close the connection': site =>
-      misuse(site, { declared: 1, sent: 2 }, 'descriptors left over'),
+      misuse(site, { declared: 1, sent: 2 }, 'descriptors-left-over'),
     'without descriptors to come close a connection that sends some': site =>
-      misuse(site, { declared: 0, sent: 1 }, 'descriptors left over'),
+      misuse(site, { declared: 0, sent: 1 }, 'descriptors-left-over'),
     'with descriptors that nobody agreed on close the connection': site =>
       misuse(site, { declared: 1, sent: 1, handshake: WITHOUT_DESCRIPTORS }, 'descriptors not negotiated'),
   },

@@ -109,13 +109,32 @@ const joinGroups = async (svc: Container): Promise<void> => {
 const isOutcome = (value: unknown): value is Outcome =>
   typeof value === 'object' && value !== null && 'delivered' in value
 
+/** Whose client is there before the first policy, so that none can keep it from connecting. */
+const WATCHERS = new WeakMap<Site, BusClient>()
+let policiesWritten = 0
+
+/** The policy is in force as soon as a name may be had that no other allows. */
+const putInForce = async (site: Site, policy: string): Promise<void> => {
+  policiesWritten += 1
+  const marker = `com.marker.Number${policiesWritten}`
+  const marked = `${policy}<policy context="mandatory"><allow own="${marker}"/></policy>`
+  await writeIn(site.svc, MAIN, `<busconfig>${LISTEN}${marked}</busconfig>`)
+  const watcher = WATCHERS.get(site) ?? (await site.clients.client())
+  WATCHERS.set(site, watcher)
+  await eventually('the policy is in force', async () => {
+    const said = await watcher.outcome(toBus('RequestName', marker, 4))
+    return Array.isArray(said) && said[0] === 1
+  })
+}
+
 /** The same clients, each by its own link. */
 const throughLinks = async (
-  { app, svc }: Site,
+  site: Site,
   policy: string,
   messages: readonly PartyMessage[],
 ): Promise<Outcome> => {
-  await writeIn(svc, MAIN, `<busconfig>${LISTEN}${policy}</busconfig>`)
+  const { app } = site
+  await putInForce(site, policy)
   const child = app.spawn([PYTHON, `${app.peers}/bus-parties.py`])
   const parties = USERS.map((user, index) => ({
     ...user,
