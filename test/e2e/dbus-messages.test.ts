@@ -277,7 +277,7 @@ onOneBus(
     'without descriptors to come close a connection that sends some': site =>
       misuse(site, { declared: 0, sent: 1 }, 'descriptors-left-over'),
     'with descriptors that nobody agreed on close the connection': site =>
-      misuse(site, { declared: 1, sent: 1, handshake: WITHOUT_DESCRIPTORS }, 'descriptors not negotiated'),
+      misuse(site, { declared: 1, sent: 1, handshake: WITHOUT_DESCRIPTORS }, 'descriptors-not-negotiated'),
   },
   { bus: { config: { text: permissiveAt('/run/dbus/system_bus_socket') } }, args: ['--dbus-policy', 'off'] },
 )
