@@ -92,13 +92,14 @@ describe('one file', () => {
 
   test('is refused when it declares entities, before any of them is expanded', () => {
     const levels = Array.from({ length: 30 }, (_, at) => `<!ENTITY e${at + 1} "${`&e${at};`.repeat(10)}">`)
-    const doctype = `<!DOCTYPE busconfig [<!ENTITY e0 "boom">${levels.join('')}]>`
-    for (const bomb of [`${doctype}${config('')}`, `${doctype}<busconfig><user>&e30;</user></busconfig>`]) {
-      write(MAIN, bomb)
-      assert.match(String(owned(gathered())), /declarations of its own|entity/i)
+    const bomb = `<!ENTITY e0 "boom">${levels.join('')}`
+    const file = '<!ENTITY e30 SYSTEM "/etc/passwd">'
+    for (const declared of [bomb, file]) {
+      for (const content of [config(''), '<busconfig><user>&e30;</user></busconfig>']) {
+        write(MAIN, `<!DOCTYPE busconfig [${declared}]>${content}`)
+        assert.match(String(owned(gathered())), /declarations of its own|entity/i)
+      }
     }
-    write(MAIN, '<!DOCTYPE busconfig [<!ENTITY e SYSTEM "/etc/passwd">]><busconfig><user>&e;</user></busconfig>')
-    assert.doesNotMatch(String(owned(gathered())), /root:/)
   })
 
   test('is refused when it is no UTF-8', () => {
