@@ -118,8 +118,8 @@ export const shownKeys = computed<ReadonlySet<string> | null>(() =>
 )
 
 /** Whose line stands out: the link under the pointer, or else the chosen one. */
-const inFocus = computed(() => hovered.value ?? chosen.value)
-export const somethingInFocus = computed(() => inFocus.value !== null)
+export const foremost = computed(() => hovered.value ?? chosen.value)
+export const somethingInFocus = computed(() => foremost.value !== null)
 const focused = new Map<string, Signal<boolean>>()
 
 /** A signal for each link, so that what two of a thousand look like is all that is drawn anew. */
@@ -128,14 +128,14 @@ export const isInFocus = (key: string): ReadonlySignal<boolean> => focusSlot(key
 const focusSlot = (key: string): Signal<boolean> => {
   const known = focused.get(key)
   if (known !== undefined) return known
-  const fresh = signal(inFocus.peek() === key)
+  const fresh = signal(foremost.peek() === key)
   focused.set(key, fresh)
   return fresh
 }
 
 let lastInFocus: string | null = null
 effect(() => {
-  const now = inFocus.value
+  const now = foremost.value
   batch(() => {
     if (lastInFocus !== null) focusSlot(lastInFocus).value = false
     if (now !== null) focusSlot(now).value = true
