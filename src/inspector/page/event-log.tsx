@@ -1,10 +1,11 @@
 /** What happened, from the oldest; in a recording, up to where its clock stands. */
 import type { LogEntry } from '../shared/protocol.ts'
 import { clockTime } from '../shared/words.ts'
+import { logFilter, onlyChosen, shownEntries } from './happened.ts'
 import { LOG_FILTER_ID } from './keyboard.ts'
 import { goTo, recording } from './replay.ts'
 import { toneOf } from './state-mark.tsx'
-import { choose, chosen, hovered, logFilter, onlyChosen, position, shownEntries } from './store.ts'
+import { choose, chosen, hovered, position } from './store.ts'
 import { VirtualList } from './virtual-list.tsx'
 
 const ROW_PX = 44

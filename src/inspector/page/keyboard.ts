@@ -1,7 +1,8 @@
 /** Keys that work everywhere on the page; while somebody types into a field, only Escape does. */
+import { logFilter } from './happened.ts'
 import { WORDS } from './machine-layout.ts'
 import { play, recording, step } from './replay.ts'
-import { choose, chosen, linkFilter, logFilter, shownRows } from './store.ts'
+import { choose, chosen, linkFilter, shownRows } from './store.ts'
 import { nextTheme } from './theme.ts'
 import { helpOpen, view, words } from './views.ts'
 

@@ -4,10 +4,11 @@ import { isWithin } from '../shared/definition.ts'
 import { canvasMeasure } from './canvas-measure.ts'
 import { Drawing } from './drawing.tsx'
 import type { Box } from './geometry.ts'
+import { taken } from './happened.ts'
 import { type EdgeDrawing, LINE, layoutMachine, NAME_LINE, type StateBox, WORDS } from './machine-layout.ts'
 import { createPanZoom } from './pan-zoom.ts'
 import { toneOf } from './state-mark.tsx'
-import { chosenRow, machine, taken } from './store.ts'
+import { chosenRow, machine } from './store.ts'
 import { words } from './views.ts'
 
 const measure = canvasMeasure()
