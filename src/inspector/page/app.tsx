@@ -165,6 +165,10 @@ const Help = () => {
       ref={dialog}
       class="help"
       aria-label="Keys"
+      // `close` comes later than the dialog goes: a key in between would be taken for one of its own.
+      onCancel={() => {
+        helpOpen.value = false
+      }}
       onClose={() => {
         helpOpen.value = false
       }}
