@@ -68,12 +68,12 @@ export const createControlSubject = ({ about, path, definition }: ControlSubject
     const found = await askControl(asked, `/links/${encodeURIComponent(key)}`, LinkDetailsJson)
     return E.isLeft(found) ? null : { link: found.right, context: contextOf(found.right) }
   },
-  actors: listener => {
+  actors: tell => {
     let states = new Map<string, string>()
     return followDaemon(path, {
       onWhole: ({ links }) => {
         states = new Map(links.map(link => [link.key, rowOfJson(link).state]))
-        for (const link of links) listener(linkActorEvent(knownLink(link), definition, Date.now()))
+        tell(links.map(link => linkActorEvent(knownLink(link), definition, Date.now())))
       },
       onLook: ({ links }, events) => {
         for (const link of links) {
@@ -81,9 +81,8 @@ export const createControlSubject = ({ about, path, definition }: ControlSubject
           const before = states.get(link.key)
           if (before === state) continue
           states.set(link.key, state)
-          if (before === undefined) listener(linkActorEvent(knownLink(link), definition, Date.now()))
-          for (const event of linkMovedEvents(knownLink(link), lastEventOf(link.key, events), Date.now()))
-            listener(event)
+          if (before === undefined) tell([linkActorEvent(knownLink(link), definition, Date.now())])
+          tell(linkMovedEvents(knownLink(link), lastEventOf(link.key, events), Date.now()))
         }
       },
       onDown: () => states.clear(),

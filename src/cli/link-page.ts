@@ -93,7 +93,7 @@ const plantedText = ({ planted }: LinkDetailsJson): string | null =>
 const attemptsText = ({ attempt, nextRetry }: LinkDetailsJson, now: number): string | null => {
   if (attempt === 0) return null
   const next = nextRetry === null ? '' : `, next in ${duration(Date.parse(nextRetry) - now)}`
-  return `failed ${attempt} times in a row${next}`
+  return `failed ${attempt === 1 ? 'once' : `${attempt} times in a row`}${next}`
 }
 
 const trafficRows = (counters: CountersJson | null): readonly Row[] =>

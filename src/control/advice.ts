@@ -135,7 +135,7 @@ const aboutRetry = ({ state, context }: LinkView): readonly string[] => {
   return state === 'pending.blocked'
     ? ['It is tried again when its entry in the graph changes, and at each resync (--resync).']
     : [
-        `It has failed ${context.attempt} times in a row, and is tried again by itself, at the latest after --retry-max.`,
+        `It has failed ${context.attempt === 1 ? 'once' : `${context.attempt} times in a row`}, and is tried again by itself, at the latest after --retry-max.`,
       ]
 }
 

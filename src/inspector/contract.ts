@@ -40,6 +40,9 @@ export interface Subject {
   details(key: string, at: number | null): Promise<Details | null>
   /** A recording has one. */
   readonly timeline?: () => Timeline
-  /** What goes on in xstate's own terms, from who there is on. Returns how to stop. */
-  readonly actors?: (listener: (event: StatelyEvent) => void) => () => void
+  /**
+   * What goes on in xstate's own terms, from who there is on, in the order in which it is told. What is told at once may be
+   * much and be worked out only as it is read. Returns how to stop.
+   */
+  readonly actors?: (tell: (events: Iterable<StatelyEvent>) => void) => () => void
 }

@@ -2,6 +2,7 @@
  * The daemon that this process is, as a subject: asked and listened to while somebody looks, and only then.
  * Changes are gathered for a moment, so that a thousand links which come up together are told in a few messages.
  */
+import type { AnyActorRef } from 'xstate'
 import type { History } from '../control/history.ts'
 import { conditionJson, linkDetailsJson } from '../control/views.ts'
 import type { Controller } from '../controller/controller.ts'
@@ -120,16 +121,24 @@ export const createDaemonSubject = (options: DaemonSubjectOptions): Subject => {
         context: view.context,
       }
     },
-    actors: listener => {
+    actors: tell => {
       const actors = controller.actors()
       const [root] = actors
-      for (const actor of actors) listener(actorEvent(actor, root?.sessionId ?? '', wallClock()))
+      tell(knownActors(actors, root?.sessionId ?? '', wallClock))
       return tap.listen(event => {
         const converted: StatelyEvent | undefined = statelyEventOf(event, wallClock())
-        if (converted !== undefined) listener(converted)
+        if (converted !== undefined) tell([converted])
       })
     },
   }
+}
+
+function* knownActors(
+  actors: readonly AnyActorRef[],
+  rootId: string,
+  wallClock: () => number,
+): Generator<StatelyEvent> {
+  for (const actor of actors) yield actorEvent(actor, rootId, wallClock())
 }
 
 const isReleased = ({ state }: LinkView): boolean => state === 'released'

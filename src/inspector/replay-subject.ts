@@ -16,7 +16,7 @@ import { NOTHING, ofTransition } from './happenings.ts'
 import { rowOf } from './rows.ts'
 import type { Details, LinkRow, LogEntry, Timeline } from './shared/protocol.ts'
 import { indexTimeline } from './shared/timeline.ts'
-import { linkActorEvent, linkMovedEvents } from './stately-events.ts'
+import { linkActorEvent, linkMovedEvents, type StatelyEvent } from './stately-events.ts'
 
 export interface ReplaySubjectOptions {
   readonly replay: Replay
@@ -80,17 +80,21 @@ export const createReplaySubject = async (options: ReplaySubjectOptions): Promis
         ? null
         : detailsOf(transition, pastOf(key, entries.slice(0, position)), index.timeAt(position))
     },
-    actors: listener => {
-      for (const { key } of timeline.links) {
-        const first = moves.get(index.lastOf(key, entries.length)?.n ?? -1)
-        if (first !== undefined) listener(linkActorEvent(knownLink(first), definition, startedAt))
-      }
-      for (const [n, transition] of moves) {
-        const at = entries[n]?.at ?? startedAt
-        for (const event of linkMovedEvents(knownLink(transition), transition.event, at)) listener(event)
-      }
+    actors: tell => {
+      tell(recordedActors())
       return () => undefined
     },
+  }
+
+  function* recordedActors(): Generator<StatelyEvent> {
+    for (const { key } of timeline.links) {
+      const last = moves.get(index.lastOf(key, entries.length)?.n ?? -1)
+      if (last !== undefined) yield linkActorEvent(knownLink(last), definition, startedAt)
+    }
+    for (const [n, transition] of moves) {
+      const at = entries[n]?.at ?? startedAt
+      yield* linkMovedEvents(knownLink(transition), transition.event, at)
+    }
   }
 }
 

@@ -108,6 +108,8 @@ const serverOf = (options: InspectorOptions, token: string, stately: StatelySock
     headersTimeout: limits.patienceMs,
     requestTimeout: limits.patienceMs,
     keepAliveTimeout: limits.patienceMs,
+    // Else Node looks every half a minute for those who are over their time.
+    connectionsCheckingInterval: limits.patienceMs / 5,
   })
   server.maxConnections = limits.connections
 

@@ -45,6 +45,24 @@ export type StatelyEvent = StatelyActorEvent | StatelyEventEvent | StatelySnapsh
 const named = (_: string, value: unknown): unknown =>
   typeof value === 'function' ? { type: value.name } : value
 
+/**
+ * One event as a receiver takes it. Written as the package would: it must not fail, whatever a plugin keeps in its mediation,
+ * for the machine that tells of it is the daemon's own.
+ */
+export const statelyText = (event: StatelyEvent): string => {
+  /** The objects around the value at hand, from the outermost. */
+  const around: unknown[] = []
+  return JSON.stringify(event, function (this: unknown, key: string, value: unknown) {
+    while (around.length > 0 && around.at(-1) !== this) around.pop()
+    if (typeof value === 'bigint') return String(value)
+    const plain = named(key, value)
+    if (typeof plain !== 'object' || plain === null) return plain
+    if (around.includes(plain)) return '[Circular]'
+    around.push(plain)
+    return plain
+  })
+}
+
 /** The definition of an actor: its machine's configuration, or just its name. */
 export const definitionText = (logic: unknown, name: string): string =>
   typeof logic === 'object' && logic !== null && 'config' in logic && typeof logic.config === 'object'

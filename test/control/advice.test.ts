@@ -182,6 +182,8 @@ describe('advice', () => {
   it('says how often it failed and when it is tried again', () => {
     const waiting = aView({ state: 'pending.waiting', error: ERRORS.PeerGone, attempt: 3 })
     assert.match(adviceFor(waiting, AROUND).join(), /failed 3 times in a row/)
+    const first = aView({ state: 'pending.waiting', error: ERRORS.PeerGone, attempt: 1 })
+    assert.match(adviceFor(first, AROUND).join(), /failed once, and/)
     const blocked = aView({ state: 'pending.blocked', error: ERRORS.OptionRefused })
     assert.match(adviceFor(blocked, AROUND).join(), /when its entry in the graph changes, and at each resync/)
   })

@@ -38,7 +38,7 @@ const lit = (page: Page, state: string): Promise<unknown> =>
 const thereAre = (page: Page, selector: string, enough: (count: number) => boolean): Promise<boolean> =>
   eventually(`enough of ${selector}`, async () => enough(await page.locator(selector).count()), 15_000)
 
-describe('the page', { timeout: 120_000 }, () => {
+describe('the page', { timeout: 300_000 }, () => {
   test('shows each container and each link in the colour of its state', async t => {
     if (!canBrowse(t)) return
     const daemon = simulatedDaemon()
@@ -114,6 +114,21 @@ describe('the page', { timeout: 120_000 }, () => {
     await page.locator('.section', { hasText: 'Context' }).locator('summary').first().click()
     assert.match((await page.locator('.json-branch').first().textContent()) ?? '', /lastError/)
     await picture('blocked-dark')
+
+    // Where there is little room nothing is cut off at the side, and what the machine says can still be read.
+    await page.setViewportSize({ width: 900, height: 700 })
+    await lit(page, 'pending.blocked')
+    const overhang = await page
+      .locator('.page > *')
+      .evaluateAll(all => Math.max(...all.map(part => part.scrollWidth)))
+    assert.ok(overhang <= 900, `${overhang}`)
+    const shown = await page
+      .locator('.machine .state[data-state="pending.blocked"] .state-name')
+      .boundingBox()
+    const [text, drawn] = [shown?.height ?? 0, await page.locator('.machine svg').first().boundingBox()]
+    assert.ok(text >= 10, `${text}`)
+    assert.ok(shown !== null && drawn !== null && shown.x > drawn.x && shown.x < drawn.x + drawn.width)
+    await picture('narrow')
   })
 
   test('shows in its log what happens, and only what its filter asks for', async t => {
@@ -128,6 +143,9 @@ describe('the page', { timeout: 120_000 }, () => {
     await thereAre(page, '.entry', count => count === 1)
     assert.match((await page.locator('.entry').textContent()) ?? '', /pending\.blocked/)
     assert.ok(links.length > 10)
+    await page.fill('#log-filter', 'kind:nothing')
+    await thereAre(page, '.entry', count => count === 0)
+    assert.equal(await page.locator('.log .empty').textContent(), 'No event fits the filter.')
   })
 
   test('is told of the end of what it looks at, and comes back with it', async t => {
@@ -252,6 +270,17 @@ describe('the page', { timeout: 120_000 }, () => {
     await page.keyboard.press('<')
     await lit(page, moves[2]?.to ?? '')
     await picture('replay')
+
+    // Space is the recording's where a row was clicked, and a box's where that has the focus.
+    await page.click(option(key))
+    await page.keyboard.press(' ')
+    await page.waitForSelector('[aria-label="Pause"]')
+    await page.keyboard.press(' ')
+    await page.waitForSelector('[aria-label="Play"]')
+    await page.locator('.log [type="checkbox"]').focus()
+    await page.keyboard.press(' ')
+    assert.equal(await page.locator('.log [type="checkbox"]').isChecked(), true)
+    assert.equal(await page.locator('[aria-label="Play"]').count(), 1)
 
     const { startedAt, endedAt } = subject.timeline?.() ?? { startedAt: 0, endedAt: 0 }
     const last = moves.findLast(({ at }) => at <= (startedAt + endedAt) / 2)

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { get, type IncomingMessage } from 'node:http'
+import { createServer, get, type IncomingMessage } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { describe, type TestContext, test } from 'node:test'
@@ -11,6 +11,8 @@ import { E } from '../../src/fp.ts'
 import type { Subject } from '../../src/inspector/contract.ts'
 import { INSPECTOR_LIMITS, type InspectorOptions, openInspector } from '../../src/inspector/server.ts'
 import { PATHS } from '../../src/inspector/shared/protocol.ts'
+import { linkActorEvent, linkMovedEvents, type StatelyEvent } from '../../src/inspector/stately-events.ts'
+import { createStatelySocket } from '../../src/inspector/stately-socket.ts'
 import { eventually } from '../support/eventually.ts'
 import { fakeLog } from '../support/fakes.ts'
 import { mayGoOn } from '../support/requirements.ts'
@@ -221,6 +223,60 @@ describe('the inspector', () => {
     await once(receiver, 'close')
   })
 
+  test("tells Stately's inspector of thousands of links, all of them, and then what becomes of them", async t => {
+    if (!isBuilt(t)) return
+    const link = { key: 'a/b@/c', state: 'released', context: null }
+    const definition = JSON.stringify('x'.repeat(6000))
+    const actors: Subject['actors'] = tell => {
+      tell(Array.from({ length: 3500 }, () => linkActorEvent(link, definition, 0)))
+      tell(linkMovedEvents(link, 'teardown done', 0))
+      return () => undefined
+    }
+    const url = await open(t, { ...simulatedDaemon().subject, actors })
+    const receiver = new WebSocket(`${url}stately`.replace('http:', 'ws:'))
+    t.after(() => receiver.terminate())
+    const heard: string[] = []
+    receiver.on('message', data => heard.push(String(data).slice(9, 24)))
+    await eventually('what became of one', () => heard.at(-1)?.startsWith('@xstate.snaps'), 10_000)
+    assert.equal(heard.length, 3502)
+  })
+
+  test("cuts a receiver of Stately's that does not read, before what it is told fills the memory", async t => {
+    if (!isBuilt(t)) return
+    const context = { padding: 'x'.repeat(20_000) }
+    const moved = linkMovedEvents({ key: 'a/b@/c', state: 'released', context }, 'teardown done', 0)
+    let told = 0
+    let written = 0
+    const oneMore = function* (): Generator<StatelyEvent> {
+      written += 1
+      yield* moved
+    }
+    const actors: Subject['actors'] = tell => {
+      const timer = setInterval(() => {
+        for (let round = 0; round < 50; round += 1) tell(oneMore())
+        told += 50
+      }, 1)
+      return () => clearInterval(timer)
+    }
+    const socket = createStatelySocket({ ...simulatedDaemon().subject, actors }, 100)
+    const server = createServer().on('upgrade', socket.attach).listen(0, '127.0.0.1')
+    t.after(() => {
+      socket.close()
+      server.close()
+    })
+    await once(server, 'listening')
+    const address = server.address()
+    assert.ok(typeof address === 'object' && address !== null)
+    const receiver = new WebSocket(`ws://127.0.0.1:${address.port}`)
+    t.after(() => receiver.terminate())
+    receiver.on('open', () => receiver.pause())
+    await eventually('it was told more than can wait', () => told > 2000, 10_000)
+    assert.ok(written < 1500, `${written}`)
+    receiver.resume()
+    const [code] = await once(receiver, 'close')
+    assert.equal(code, 1013)
+  })
+
   test('lets so many look, and says so to one more', async t => {
     if (!isBuilt(t)) return
     const url = await open(t, undefined, { limits: { ...INSPECTOR_LIMITS, viewers: 2 } })
@@ -247,6 +303,7 @@ describe('the inspector', () => {
       t.after(() => socket.destroy())
     }
     assert.equal((await ask(url)).status, 200)
+    await eventually('they are cut when their time is over', () => held.every(({ closed }) => closed), 5000)
   })
 
   test('keeps nothing for a viewer that does not read, and brings it up to date when it does', async t => {

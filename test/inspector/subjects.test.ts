@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { Update, Watcher, Whole } from '../../src/inspector/contract.ts'
 import { COUNTER_NAMES, type CounterRow } from '../../src/inspector/shared/protocol.ts'
-import type { StatelyEvent } from '../../src/inspector/stately-events.ts'
+import { linkMovedEvents, type StatelyEvent, statelyText } from '../../src/inspector/stately-events.ts'
 import { keyOf } from '../../src/model/link.ts'
 import { NOTHING_COUNTED } from '../../src/model/mediation.ts'
 import { aLink } from '../support/builders.ts'
@@ -104,12 +104,31 @@ describe('the daemon as a subject', () => {
     assert.equal(await daemon.subject.details('nobody', null), null)
   })
 
+  test('can be written for a receiver whatever a mediation holds: itself, functions, big numbers', () => {
+    const context: Record<string, unknown> = { pointer: 2n ** 60n, now: Date.now, twice: [1] }
+    context['again'] = { context }
+    context['once more'] = context['twice']
+    const link = { key: 'a/b@/c', state: 'mediating.steady', context }
+    const texts = linkMovedEvents(link, 'link.wanted', 0).map(statelyText)
+    assert.deepEqual(JSON.parse(texts[1] ?? '').snapshot.context, {
+      pointer: String(2n ** 60n),
+      now: { type: 'now' },
+      twice: [1],
+      again: { context: '[Circular]' },
+      'once more': [1],
+    })
+  })
+
   test('tells its actors in the shapes of @statelyai/inspect, from those there are on', async t => {
     const daemon = simulatedDaemon()
     const link = aLink().build()
     await daemon.shows([link])
     const heard: StatelyEvent[] = []
-    t.after(daemon.subject.actors?.(event => heard.push(JSON.parse(JSON.stringify(event)))))
+    t.after(
+      daemon.subject.actors?.(events => {
+        for (const event of events) heard.push(JSON.parse(statelyText(event)))
+      }),
+    )
     const [root, first] = heard
     assert.deepEqual(
       heard.map(({ type }) => type),
@@ -194,7 +213,7 @@ describe('a recording as a subject', () => {
   test("can be told to Stately's inspector from its beginning to its end", async () => {
     const subject = await recordedSubject('fixtures/recordings/backoff.rec')
     const heard: StatelyEvent[] = []
-    subject.actors?.(event => heard.push(event))
+    subject.actors?.(events => heard.push(...events))
     const { entries = [], links = [] } = subject.timeline?.() ?? {}
     const moves = entries.filter(({ kind }) => kind === 'transition').length
     const countOf = (type: StatelyEvent['type']): number => heard.filter(event => event.type === type).length

@@ -50,7 +50,7 @@ const Mode = () => {
   const lost = connection.value === 'lost' || connection.value === 'down'
   const words = lost ? 'Away' : looking === null ? 'Connecting' : MODES[looking.mode]
   return (
-    <span class="mode" data-mode={lost ? 'lost' : (looking?.mode ?? 'connecting')}>
+    <span class="mode" role="status" data-mode={lost ? 'lost' : (looking?.mode ?? 'connecting')}>
       <i aria-hidden="true" />
       {words}
     </span>
@@ -165,6 +165,10 @@ const Help = () => {
       ref={dialog}
       class="help"
       aria-label="Keys"
+      // `close` comes later than the dialog goes: a key in between would be taken for one of its own.
+      onCancel={() => {
+        helpOpen.value = false
+      }}
       onClose={() => {
         helpOpen.value = false
       }}

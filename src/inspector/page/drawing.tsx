@@ -10,6 +10,9 @@ export interface DrawingProps {
   readonly panZoom: PanZoom
   readonly bounds: ReadonlySignal<Box>
   readonly children: ComponentChildren
+  /** Where not everything fits at the smallest scale: what stands in the middle. */
+  readonly focus?: ReadonlySignal<Box | null>
+  readonly smallest?: number
   readonly class?: string
   readonly onBackground?: () => void
 }
@@ -17,7 +20,16 @@ export interface DrawingProps {
 const PAN_PX = 60
 const ZOOM = 1.25
 
-export const Drawing = ({ label, panZoom, bounds, children, class: name, onBackground }: DrawingProps) => {
+export const Drawing = ({
+  label,
+  panZoom,
+  bounds,
+  focus,
+  smallest,
+  children,
+  class: name,
+  onBackground,
+}: DrawingProps) => {
   const svg = useRef<SVGSVGElement>(null)
 
   useEffect(() => (svg.current === null ? undefined : panZoom.attach(svg.current)), [panZoom])
@@ -25,8 +37,11 @@ export const Drawing = ({ label, panZoom, bounds, children, class: name, onBackg
   // Until somebody moves it, it always fits.
   useSignalEffect(() => {
     const all = bounds.value
+    const middle = focus?.value
     const { width } = panZoom.size.value
-    if (width > 1 && panZoom.untouched.peek()) panZoom.fit(all)
+    if (width <= 1) return
+    if (panZoom.untouched.peek()) panZoom.fit(all, middle, smallest)
+    else if (middle) panZoom.reveal(middle)
   })
 
   const onKey = (event: KeyboardEvent): void => {

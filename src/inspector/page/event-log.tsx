@@ -1,10 +1,11 @@
 /** What happened, from the oldest; in a recording, up to where its clock stands. */
 import type { LogEntry } from '../shared/protocol.ts'
 import { clockTime } from '../shared/words.ts'
+import { logFilter, onlyChosen, shownEntries } from './happened.ts'
 import { LOG_FILTER_ID } from './keyboard.ts'
 import { goTo, recording } from './replay.ts'
 import { toneOf } from './state-mark.tsx'
-import { choose, chosen, hovered, logFilter, onlyChosen, shownEntries } from './store.ts'
+import { choose, chosen, hovered, position } from './store.ts'
 import { VirtualList } from './virtual-list.tsx'
 
 const ROW_PX = 44
@@ -17,8 +18,9 @@ const Entry = ({ entry }: { readonly entry: LogEntry }) => (
     class="entry"
     data-kind={entry.kind}
     data-chosen={entry.link !== null && entry.link === chosen.value}
+    data-now={position.value !== null && entry.n === position.value - 1}
     tabIndex={-1}
-    title={`${entry.link ?? ''}\n${entry.event}\n${entry.reason}`}
+    title={`${new Date(entry.at).toISOString()}\n${entry.link ?? ''}\n${entry.event}\n${entry.reason}`}
     onClick={() => {
       if (entry.link !== null) choose(entry.link)
       if (recording.value !== null) goTo(entry.n + 1)
@@ -89,7 +91,11 @@ export const EventLog = () => {
         followsEnd
         keyOf={entry => entry.n}
         row={entry => <Entry entry={entry} />}
-        empty="Nothing has happened yet."
+        empty={
+          logFilter.value.trim() === '' && !onlyChosen.value
+            ? 'Nothing has happened yet.'
+            : 'No event fits the filter.'
+        }
       />
     </section>
   )

@@ -1,18 +1,8 @@
 /** The page's ears: the server's events into the store, and the chosen link's details whenever it may have changed. */
 import { effect } from '@preact/signals'
 import { type CounterRow, type Details, type Messages, PATHS, type Timeline } from '../shared/protocol.ts'
-import {
-  chosen,
-  chosenRow,
-  connection,
-  details,
-  downReason,
-  position,
-  settleRates,
-  takeChanges,
-  takeCounters,
-  takeSnapshot,
-} from './store.ts'
+import { takeChanges, takeCounters, takeSnapshot } from './messages.ts'
+import { chosen, chosenRow, connection, details, downReason, position, settleRates } from './store.ts'
 
 /** The server is this build's own: what it says needs no check. */
 const parse = <Name extends keyof Messages>(event: MessageEvent<string>): Messages[Name] =>

@@ -1,7 +1,8 @@
 /** Keys that work everywhere on the page; while somebody types into a field, only Escape does. */
+import { logFilter } from './happened.ts'
 import { WORDS } from './machine-layout.ts'
 import { play, recording, step } from './replay.ts'
-import { choose, chosen, linkFilter, logFilter, shownRows } from './store.ts'
+import { choose, chosen, linkFilter, shownRows } from './store.ts'
 import { nextTheme } from './theme.ts'
 import { helpOpen, view, words } from './views.ts'
 
@@ -75,16 +76,18 @@ const letGo = (): void => {
   else choose(null)
 }
 
-const takesText = (target: EventTarget | null): boolean =>
-  target instanceof HTMLInputElement && target.type !== 'range' && target.type !== 'checkbox'
-
-/** Keys that elements use themselves: a button's space, a slider's arrows, a choice's letters. */
-const isSpokenFor = (event: KeyboardEvent): boolean => {
-  const { target, key } = event
-  if (key === 'Escape') return false
-  if (takesText(target) || target instanceof HTMLSelectElement) return true
-  if (target instanceof HTMLButtonElement) return key === ' '
-  return target instanceof HTMLInputElement && key.startsWith('Arrow')
+/** Keys that elements use themselves: a button's space, a slider's arrows, a choice's letters, what scrolls by arrows. */
+const isSpokenFor = ({ target, key }: KeyboardEvent): boolean => {
+  if (key === 'Escape' || !(target instanceof Element)) return false
+  if (target instanceof HTMLSelectElement) return true
+  if (target instanceof HTMLInputElement) {
+    if (target.type === 'checkbox') return key === ' '
+    return target.type !== 'range' || key.startsWith('Arrow')
+  }
+  // A row that was clicked has the focus, but it has done what it can: space is the recording's.
+  if (target instanceof HTMLButtonElement) return key === ' ' && target.tabIndex >= 0
+  if (target.matches('summary')) return key === ' '
+  return target.matches('[role="log"]') && key.startsWith('Arrow')
 }
 
 export const listenToKeys = (): void => {

@@ -10,7 +10,15 @@ const ROW_PX = 46
 
 const optionId = (index: number): string => `link-option-${index}`
 
-const LinkOption = ({ row, index }: { readonly row: LinkRow; readonly index: number }) => (
+const LinkOption = ({
+  row,
+  index,
+  of,
+}: {
+  readonly row: LinkRow
+  readonly index: number
+  readonly of: number
+}) => (
   <button
     type="button"
     class="link-option"
@@ -19,6 +27,9 @@ const LinkOption = ({ row, index }: { readonly row: LinkRow; readonly index: num
     data-key={row.key}
     data-tone={toneOf(row.state)}
     aria-selected={chosen.value === row.key}
+    aria-label={`${row.name}, ${row.consumer} to ${row.provider ?? 'an unknown provider'}, ${row.type}, ${row.state}`}
+    aria-posinset={index + 1}
+    aria-setsize={of}
     tabIndex={-1}
     title={row.key}
     onClick={() => choose(row.key)}
@@ -54,7 +65,7 @@ export const LinkList = () => {
         <input
           id={LINK_FILTER_ID}
           type="search"
-          placeholder="Filter: state:pending type:rest app"
+          placeholder="Filter: state:pending app"
           aria-label="Filter the links"
           spellcheck={false}
           value={linkFilter}
@@ -72,7 +83,7 @@ export const LinkList = () => {
         activeId={current < 0 ? undefined : optionId(current)}
         current={current}
         keyOf={row => row.key}
-        row={(row, index) => <LinkOption row={row} index={index} />}
+        row={(row, index) => <LinkOption row={row} index={index} of={rows.length} />}
         empty={all === 0 ? 'There is no link.' : 'No link fits the filter.'}
       />
     </section>

@@ -4,10 +4,11 @@ import { isWithin } from '../shared/definition.ts'
 import { canvasMeasure } from './canvas-measure.ts'
 import { Drawing } from './drawing.tsx'
 import type { Box } from './geometry.ts'
+import { taken } from './happened.ts'
 import { type EdgeDrawing, LINE, layoutMachine, NAME_LINE, type StateBox, WORDS } from './machine-layout.ts'
 import { createPanZoom } from './pan-zoom.ts'
 import { toneOf } from './state-mark.tsx'
-import { chosenRow, machine, taken } from './store.ts'
+import { chosenRow, machine } from './store.ts'
 import { words } from './views.ts'
 
 const measure = canvasMeasure()
@@ -22,21 +23,22 @@ const candidates = computed(() => {
   )
 })
 
-/** Below this, words are hard to read. */
-const READABLE = 0.72
+/** Below this, words are hard to read: rather a part is shown, with the state in which the link is. */
+const READABLE = 0.8
 
-/** Of those that can be read the one that says most, in the direction in which it is larger; else the largest. */
+/** Of those that can be read the one that says most, in the direction in which it is larger; else the one of which most is seen. */
 const drawing = computed(() => {
   const { width, height } = panZoom.size.value
   const fits = candidates.value.map(each => ({
     each,
     scale: Math.min(width / each.width, height / each.height),
+    seen: Math.min(1, width / each.width / READABLE) * Math.min(1, height / each.height / READABLE),
     level: WORDS.indexOf(each.words),
   }))
   const readable = fits.filter(({ scale }) => scale >= READABLE)
   const most = Math.max(...readable.map(({ level }) => level))
-  const chosen = readable.length === 0 ? fits : readable.filter(({ level }) => level === most)
-  return chosen.sort((a, b) => b.scale - a.scale)[0]?.each ?? null
+  if (readable.length === 0) return fits.sort((a, b) => b.seen - a.seen)[0]?.each ?? null
+  return readable.filter(({ level }) => level === most).sort((a, b) => b.scale - a.scale)[0]?.each ?? null
 })
 
 const bounds = computed<Box>(() => ({
@@ -48,6 +50,11 @@ const bounds = computed<Box>(() => ({
 
 /** Where the chosen link is; in a recording it may have gone. */
 const current = computed(() => chosenRow.value?.state ?? taken.value.lastEntry?.to ?? null)
+
+/** What must be seen: the innermost state that is lit. */
+const focus = computed<Box | null>(
+  () => drawing.value?.states.findLast(({ state }) => state.id === current.value) ?? null,
+)
 
 const State = ({ box }: { readonly box: StateBox }) => {
   const { state, compound, lines, x, y, width, height } = box
@@ -120,13 +127,13 @@ const Edge = ({ edge }: { readonly edge: EdgeDrawing }) => {
       {count > 0 && (
         <g class="edge-count">
           <rect
-            x={label.x + label.width - 8}
-            y={label.y - 7}
+            x={label.x + label.width - 3}
+            y={label.y - 8}
             width={count > 99 ? 30 : 20}
             height="16"
             rx="8"
           />
-          <text x={label.x + label.width - 8 + (count > 99 ? 15 : 10)} y={label.y + 4.5}>
+          <text x={label.x + label.width - 3 + (count > 99 ? 15 : 10)} y={label.y + 3.5}>
             {count > 999 ? '999+' : count}
           </text>
         </g>
@@ -179,6 +186,8 @@ export const Machine = () => {
         label={describe(current.value)}
         panZoom={panZoom}
         bounds={bounds}
+        focus={focus}
+        smallest={READABLE}
         class={row === null && current.value === null ? 'idle' : ''}
       >
         <defs>

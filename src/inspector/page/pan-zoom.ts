@@ -16,7 +16,8 @@ export interface PanZoom {
   readonly size: Signal<{ readonly width: number; readonly height: number }>
   /** Nobody has moved it since it was made to fit. */
   readonly untouched: Signal<boolean>
-  fit(bounds: Box, margin?: number): void
+  /** All of it; where that would be smaller than `smallest`, as much as there is room for around `middle`. */
+  fit(bounds: Box, middle?: Box | null, smallest?: number): void
   zoom(factor: number, x?: number, y?: number): void
   pan(x: number, y: number): void
   /** Just so far that a part is to be seen. */
@@ -29,6 +30,16 @@ const SMALLEST = 0.05
 const LARGEST = 3
 /** Nothing is drawn larger than this only because there is room. */
 const LARGEST_FIT = 1.15
+
+const MARGIN = 24
+
+/** Where a drawing begins in its window: in the middle if it fits, else with its `middle` there, and no more empty than needed. */
+const placed = (start: number, length: number, middle: number, scale: number, window: number): number => {
+  const rest = window - length * scale
+  if (rest >= 0) return rest / 2 - start * scale
+  const wanted = window / 2 - middle * scale
+  return Math.max(rest - MARGIN - start * scale, Math.min(MARGIN - start * scale, wanted))
+}
 
 const bounded = (scale: number): number => Math.max(SMALLEST, Math.min(LARGEST, scale))
 
@@ -61,20 +72,26 @@ export const createPanZoom = (): PanZoom => {
     untouched,
     zoom,
     pan,
-    fit(bounds, margin = 24) {
+    fit(bounds, middle = null, smallest = 0) {
       const { width, height } = size.value
       const scale = bounded(
         Math.min(
           LARGEST_FIT,
-          (width - 2 * margin) / Math.max(1, bounds.width),
-          (height - 2 * margin) / Math.max(1, bounds.height),
+          Math.max(
+            middle === null ? 0 : smallest,
+            Math.min(
+              (width - 2 * MARGIN) / Math.max(1, bounds.width),
+              (height - 2 * MARGIN) / Math.max(1, bounds.height),
+            ),
+          ),
         ),
       )
+      const part = middle ?? bounds
       untouched.value = true
       view.value = {
         scale,
-        x: (width - bounds.width * scale) / 2 - bounds.x * scale,
-        y: (height - bounds.height * scale) / 2 - bounds.y * scale,
+        x: placed(bounds.x, bounds.width, part.x + part.width / 2, scale, width),
+        y: placed(bounds.y, bounds.height, part.y + part.height / 2, scale, height),
       }
     },
     reveal(part) {

@@ -3,7 +3,8 @@ import { batch, signal } from '@preact/signals'
 import type { LinkRow, LogEntry, Timeline } from '../shared/protocol.ts'
 import { indexTimeline, type TimelineIndex } from '../shared/timeline.ts'
 import { plainState } from '../shared/words.ts'
-import { chosen, position, setEntries, setKnownLinks, setRows } from './store.ts'
+import { setEntries } from './happened.ts'
+import { chosen, position, setKnownLinks, setRows } from './store.ts'
 
 export interface Recording {
   readonly timeline: Timeline

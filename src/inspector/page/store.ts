@@ -1,26 +1,13 @@
 /**
- * What the page knows, as signals: every part of it draws what it reads here, and is drawn again when that changes.
+ * What the page knows of links, as signals: every part of it draws what it reads here, and is drawn again when that changes.
  * One signal a link, so that a thousand links on the screen cost nothing while one of them moves. Holds no DOM and asks
- * no server; `feed.ts` fills it, and `replay.ts` moves it along a recording.
+ * no server; `messages.ts` fills it, and `replay.ts` moves it along a recording. What happened is in `happened.ts`.
  */
 import { batch, computed, effect, type ReadonlySignal, type Signal, signal } from '@preact/signals'
-import { isWithin, type MachineDefinition, type TransitionDefinition } from '../shared/definition.ts'
+import { isWithin, type MachineDefinition } from '../shared/definition.ts'
 import { type Filter, parseFilter, passes } from '../shared/filter.ts'
-import type {
-  About,
-  Around,
-  Changes,
-  CounterRow,
-  Details,
-  LinkRow,
-  LogEntry,
-  Snapshot,
-} from '../shared/protocol.ts'
-import { routeOf } from '../shared/route.ts'
+import type { About, Around, CounterRow, Details, LinkRow } from '../shared/protocol.ts'
 import { plainState } from '../shared/words.ts'
-
-/** As many entries of the log as the page keeps; a recording's are all kept. */
-const MOST_ENTRIES = 20_000
 
 export type Connection = 'connecting' | 'open' | 'lost' | 'down'
 
@@ -81,7 +68,8 @@ export const chosen = signal<string | null>(null)
 /** Under the pointer, in a list or in the drawing. */
 export const hovered = signal<string | null>(null)
 export const linkFilter = signal('')
-export const logFilter = signal('')
+/** In a recording: how many entries have happened by now. `null`: all that are there. */
+export const position = signal<number | null>(null)
 
 const LINK_FIELDS = ['state', 'type', 'consumer', 'provider', 'name', 'role', 'target']
 
@@ -118,8 +106,8 @@ export const shownKeys = computed<ReadonlySet<string> | null>(() =>
 )
 
 /** Whose line stands out: the link under the pointer, or else the chosen one. */
-const inFocus = computed(() => hovered.value ?? chosen.value)
-export const somethingInFocus = computed(() => inFocus.value !== null)
+export const foremost = computed(() => hovered.value ?? chosen.value)
+export const somethingInFocus = computed(() => foremost.value !== null)
 const focused = new Map<string, Signal<boolean>>()
 
 /** A signal for each link, so that what two of a thousand look like is all that is drawn anew. */
@@ -128,14 +116,14 @@ export const isInFocus = (key: string): ReadonlySignal<boolean> => focusSlot(key
 const focusSlot = (key: string): Signal<boolean> => {
   const known = focused.get(key)
   if (known !== undefined) return known
-  const fresh = signal(inFocus.peek() === key)
+  const fresh = signal(foremost.peek() === key)
   focused.set(key, fresh)
   return fresh
 }
 
 let lastInFocus: string | null = null
 effect(() => {
-  const now = inFocus.value
+  const now = foremost.value
   batch(() => {
     if (lastInFocus !== null) focusSlot(lastInFocus).value = false
     if (now !== null) focusSlot(now).value = true
@@ -160,110 +148,6 @@ export const chosenRow = computed<LinkRow | null>(() =>
 
 /** Of the chosen link, as of the last answer. */
 export const details = signal<Details | null>(null)
-
-// What happened.
-
-let entries: LogEntry[] = []
-let entriesOfLink = new Map<string, LogEntry[]>()
-const logVersion = signal(0)
-/** In a recording: how many entries have happened by now. `null`: all that are there. */
-export const position = signal<number | null>(null)
-
-const remember = (fresh: readonly LogEntry[]): void => {
-  for (const entry of fresh) {
-    entries.push(entry)
-    if (entry.link === null) continue
-    const own = entriesOfLink.get(entry.link)
-    if (own === undefined) entriesOfLink.set(entry.link, [entry])
-    else own.push(entry)
-  }
-}
-
-/** Only now and then, by a quarter: to shift for each entry would cost more than all else. */
-const forgetOldest = (): void => {
-  if (about.peek()?.mode === 'replay' || entries.length < MOST_ENTRIES * 1.25) return
-  const kept = entries.slice(-MOST_ENTRIES)
-  entries = []
-  entriesOfLink = new Map()
-  remember(kept)
-}
-
-export const setEntries = (all: readonly LogEntry[]): void => {
-  entries = []
-  entriesOfLink = new Map()
-  remember(all)
-  logVersion.value += 1
-}
-
-/** Entries up to the position, from the oldest. */
-const happened = computed<readonly LogEntry[]>(() => {
-  logVersion.value
-  return position.value === null ? [...entries] : entries.slice(0, position.value)
-})
-
-const LOG_FIELDS = ['kind', 'link', 'from', 'to', 'event']
-
-/** `true`: the log shows the chosen link's alone. */
-export const onlyChosen = signal(false)
-
-export const shownEntries = computed<readonly LogEntry[]>(() => {
-  const filter = parseFilter(logFilter.value, LOG_FIELDS)
-  const only = onlyChosen.value ? chosen.value : null
-  if (filter.length === 0 && only === null) return happened.value
-  return happened.value.filter(
-    entry =>
-      (only === null || entry.link === only) &&
-      passes(
-        filter,
-        {
-          kind: entry.kind,
-          link: entry.link ?? '',
-          from: entry.from ?? '',
-          to: entry.to,
-          event: entry.event,
-        },
-        `${entry.kind} ${entry.link ?? ''} ${entry.from ?? ''} ${entry.to} ${entry.event} ${entry.reason}`,
-      ),
-  )
-})
-
-export const allEntries = (): readonly LogEntry[] => entries
-
-/** Of the chosen link, up to the position. */
-export const chosenEntries = computed<readonly LogEntry[]>(() => {
-  logVersion.value
-  const own = chosen.value === null ? [] : (entriesOfLink.get(chosen.value) ?? [])
-  const until = position.value
-  return own.filter(({ kind, n }) => kind === 'transition' && (until === null || n < until))
-})
-
-export interface Taken {
-  /** How often each of the machine's transitions was taken, by its id. */
-  readonly counts: ReadonlyMap<string, number>
-  /** The last ones, and the entry that tells of them. */
-  readonly last: readonly TransitionDefinition[]
-  readonly lastEntry: LogEntry | undefined
-}
-
-/** What the chosen link has gone through, on its machine. */
-export const taken = computed<Taken>(() => {
-  const definition = machine.value
-  const counts = new Map<string, number>()
-  let last: readonly TransitionDefinition[] = []
-  const first = chosenEntries.value[0]?.at ?? Number.POSITIVE_INFINITY
-  // What the daemon remembers of the time before the log begins.
-  const earlier = position.value === null ? (details.value?.link.transitions ?? []) : []
-  for (const { from, to, event, times, lastAt } of earlier) {
-    if (definition === null || Date.parse(lastAt) >= first) continue
-    last = routeOf(definition, { from, to, event })
-    for (const { id } of last) counts.set(id, (counts.get(id) ?? 0) + times)
-  }
-  for (const { from, to, event } of chosenEntries.value) {
-    last = definition === null ? [] : routeOf(definition, { from, to, event })
-    for (const { id } of last) counts.set(id, (counts.get(id) ?? 0) + 1)
-  }
-  return { counts, last, lastEntry: chosenEntries.value.at(-1) }
-})
 
 // Counters.
 
@@ -292,7 +176,7 @@ const TRAFFIC_KEPT = 60
 const BYTES_UP = 4
 const BYTES_DOWN = 5
 
-const count = (row: CounterRow, at: number): void => {
+export const count = (row: CounterRow, at: number): void => {
   const slot = counterSlot(row[0])
   const before = slot.peek()
   const seconds = before === null ? 0 : (at - before.at) / 1000
@@ -320,45 +204,39 @@ export const settleRates = (now: number): void => {
   })
 }
 
-// What the server says.
+/** The links as they are, all of them. */
+export const replaceRows = (links: readonly LinkRow[]): void => {
+  const present = new Map(links.map(row => [row.key, row]))
+  for (const [key, slot] of rows) if (!present.has(key)) slot.value = null
+  for (const [key, row] of present) slotOf(key).value = row
+  noteRows()
+}
 
-export const takeSnapshot = (snapshot: Snapshot, now: number): void =>
-  batch(() => {
-    about.value = snapshot.about
-    machine.value = snapshot.machine
-    around.value = { daemonState: snapshot.daemonState, conditions: snapshot.conditions }
-    connection.value = 'open'
-    if (snapshot.about.mode === 'replay') return
-    const present = new Map(snapshot.links.map(row => [row.key, row]))
-    for (const [key, slot] of rows) if (!present.has(key)) slot.value = null
-    for (const [key, row] of present) slotOf(key).value = row
-    rowsVersion.value += 1
-    noteStructure()
-    setEntries(snapshot.log)
-    for (const row of snapshot.counters) count(row, now)
-  })
+export const changeRows = (changed: readonly LinkRow[], gone: readonly string[]): void => {
+  if (changed.length + gone.length === 0) return
+  for (const row of changed) slotOf(row.key).value = row
+  for (const key of gone) slotOf(key).value = null
+  noteRows()
+}
 
-export const takeChanges = (changes: Changes): void =>
-  batch(() => {
-    for (const row of changes.links) slotOf(row.key).value = row
-    for (const key of changes.gone) slotOf(key).value = null
-    if (changes.around !== undefined) around.value = changes.around
-    if (changes.links.length + changes.gone.length > 0) {
-      rowsVersion.value += 1
-      noteStructure()
-    }
-    if (changes.log.length === 0) return
-    remember(changes.log)
-    forgetOldest()
-    logVersion.value += 1
-  })
+const noteRows = (): void => {
+  rowsVersion.value += 1
+  noteStructure()
+  forgetGone()
+}
 
-export const takeCounters = (counted: readonly CounterRow[], now: number): void =>
-  batch(() => {
-    for (const row of counted) count(row, now)
-  })
+/** Links that have gone and are still known; a page may be open for weeks, and names may be made up. */
+export const MOST_GONE = 500
 
-/** All that the drawing depends on; it is only laid out anew when that changes. */
+const forgetGone = (): void => {
+  if (rows.size <= presentRows.peek().length + MOST_GONE) return
+  const looked = [chosen.peek(), hovered.peek()]
+  for (const [key, slot] of rows) {
+    if (slot.peek() !== null || looked.includes(key)) continue
+    for (const known of [rows, focused, leftOut, counters]) known.delete(key)
+  }
+}
+
 const structureOf = ({ key, provider, type, name, socket }: LinkRow): string =>
   `${key}\0${provider}\0${type}\0${name}\0${socket}`
 

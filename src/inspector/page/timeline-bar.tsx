@@ -14,7 +14,7 @@ import {
   step,
 } from './replay.ts'
 import { toneOf } from './state-mark.tsx'
-import { chosen, chosenEntries, position } from './store.ts'
+import { chosen, position } from './store.ts'
 
 const BINS = 240
 
@@ -69,7 +69,6 @@ const Ticks = ({ timeline }: Recording) => {
   const link = chosen.value
   const span = Math.max(1, timeline.endedAt - timeline.startedAt)
   // All of them, not only those up to now: they are what one wants to go to.
-  void chosenEntries.value
   const own =
     link === null ? [] : timeline.entries.filter(entry => entry.link === link && entry.kind === 'transition')
   return (

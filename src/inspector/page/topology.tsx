@@ -10,7 +10,9 @@ import { toneOf } from './state-mark.tsx'
 import {
   choose,
   chosen,
+  connection,
   countersOf,
+  foremost,
   hovered,
   isInFocus,
   isLeftOut,
@@ -49,7 +51,7 @@ export const isSmall = computed(() => bounds.value.height < SMALL_PX)
 const SMALL_PX = 240
 
 /** Below this, words could not be read: they are left out. */
-const READABLE = 0.42
+const READABLE = 0.55
 const coarse = computed(() => panZoom.view.value.scale < READABLE)
 
 /** Grown, so that what is to be drawn changes only now and then while the drawing is moved. */
@@ -222,6 +224,20 @@ const ContainerCard = ({ card }: { readonly card: Card }) => (
   </g>
 )
 
+/** The link that stands out once more, above the cards that its line passes behind. */
+const Foremost = () => {
+  const key = foremost.value
+  const line = drawing.value.lines.find(({ edge }) => edge.key === key)
+  if (line === undefined) return null
+  return (
+    <g class="lines foremost">
+      <g class="line" data-tone={toneOf(rowOf(line.edge.key).value?.state)} data-emphasis="strong">
+        <path class="line-stroke" d={line.path} />
+      </g>
+    </g>
+  )
+}
+
 /** Set once the first drawing is on the screen: what a benchmark waits for. */
 const drawn = signal(false)
 
@@ -268,8 +284,9 @@ export const Topology = () => {
             <ContainerCard key={card.name} card={card} />
           ))}
         </g>
+        {lines.length > MANY && <Foremost />}
       </Drawing>
-      {cards.length === 0 && drawing.value.cards.length === 0 && (
+      {drawing.value.cards.length === 0 && connection.value === 'open' && (
         <p class="empty over">Nothing is connected: the graph has no links.</p>
       )}
     </section>

@@ -56,6 +56,8 @@ export const VirtualList = <A,>(props: VirtualListProps<A>) => {
       class="virtual"
       role={props.role}
       aria-label={props.label}
+      // Read out as they come, hundreds of events would drown all else.
+      aria-live={props.role === 'log' ? 'off' : undefined}
       aria-activedescendant={props.activeId}
       tabIndex={0}
       onScroll={event => {
