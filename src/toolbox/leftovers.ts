@@ -30,6 +30,8 @@ export interface Leftovers {
   sweep(links: () => readonly Link[]): void
   /** What an earlier run had at this place is something else than what is to be planted there, a socket or a node: it goes. */
   makeRoom(container: Container, target: string, kind: 'socket' | 'node'): void
+  /** A node that an earlier run made there may not be had for now: it goes. */
+  forsake(consumer: Pid, target: string): void
   /** A node that an earlier run made there. */
   remainsAt(container: Container, target: string): Remains | undefined
   /** Something was planted there: what an earlier run had at this place is no more. */
@@ -233,6 +235,14 @@ export const createLeftovers = ({ journal, directories, containers, log }: Lefto
       if (site === undefined || trace === undefined || trace.kind === kind) return
       removePlanted(site, trace)
       settle(site)
+    },
+    forsake: (consumer, target) => {
+      for (const site of [...sites.values()]) {
+        const trace = site.container.pid === consumer ? site.planted.get(target) : undefined
+        if (trace?.kind !== 'node') continue
+        removePlanted(site, trace)
+        settle(site)
+      }
     },
     remainsAt: (container, target) => {
       const trace = sites.get(container)?.planted.get(target)

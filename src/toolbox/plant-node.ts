@@ -154,16 +154,22 @@ const occupied = (target: string, { kind, node }: FileStatus): InjectError => ({
 
 type Look = E.Either<InjectError, AtTarget | undefined>
 
-/** What an earlier run made: it is taken over where it is still right, else it makes room. */
+/** What an earlier run made: it is taken over where it is still right, for the owner and mode of today; else it makes room. */
 const takeOver = (
-  { target, device, subject }: NodePlantRequest,
+  request: NodePlantRequest,
   directory: BorrowedFd,
   { made, gone }: Remains,
   file: OwnedFd,
   status: FileStatus,
 ): Look => {
+  const { target, device, subject } = request
   const { below } = made
   if (status.node !== undefined && sameDevice(status.node, device)) {
+    const owned = own(file.borrowed, request)
+    if (E.isLeft(owned)) {
+      file.close()
+      return E.left(refused(target, owned.left))
+    }
     const kind = below === undefined ? 'node' : 'mounted node'
     return E.right({ kind, file, status, below, tookOver: true, gone })
   }
