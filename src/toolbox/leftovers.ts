@@ -115,11 +115,11 @@ export const createLeftovers = ({ journal, directories, containers, log }: Lefto
     inParentOf(root, trace.path, false, directory => isIt(directory, trace, nameOf(trace.path)))
 
   /** Remove a name if it is what it should be; what keeps it there is said. */
-  const removeName = (root: BorrowedFd, trace: Trace, name: string): void =>
-    inParentOf(root, trace.path, undefined, directory => {
+  const removeName = (container: Container, trace: Trace, name: string): void =>
+    inParentOf(container.handle.root.borrowed, trace.path, undefined, directory => {
       if (!isIt(directory, trace, name)) return
       const { consumer, path } = trace
-      const removed = REMOVE[trace.kind](directory, name, path)
+      const removed = REMOVE[trace.kind](directory, name, path, container.handle)
       if (E.isRight(removed) || removed.left.errno === 'ENOTEMPTY') {
         log.info({ consumer, path }, 'removed what an earlier run left')
       } else {
@@ -145,7 +145,7 @@ export const createLeftovers = ({ journal, directories, containers, log }: Lefto
     const root = container.handle.root.borrowed
     for (const trace of traces) {
       giveBack(root, trace)
-      removeName(root, trace, trace.private)
+      removeName(container, trace, trace.private)
       if (trace.made === null) {
         journal.gone(trace.id)
       } else if (trace.kind !== 'directory') {
@@ -200,7 +200,7 @@ export const createLeftovers = ({ journal, directories, containers, log }: Lefto
   }
 
   const removePlanted = (site: Site, trace: Trace): void => {
-    removeName(site.container.handle.root.borrowed, trace, nameOf(trace.path))
+    removeName(site.container, trace, nameOf(trace.path))
     site.planted.delete(trace.path)
     journal.gone(trace.id)
   }

@@ -129,7 +129,7 @@ class NodeAtPath implements NodePlant {
       this.#held.nameIsOurs() ||
       (below !== undefined && isBelow(this.#directory.fd, this.#held.name, below, target))
     if (!ours) return []
-    const removed = removeNode(this.#directory.fd, this.#held.name, target)
+    const removed = removeNode(this.#directory.fd, this.#held.name, target, this.container.handle)
     return E.isLeft(removed) ? [`${target}: ${removed.left.errno}`] : []
   }
 }
@@ -174,7 +174,7 @@ const takeOver = (
     return E.right({ kind, file, status, below, tookOver: true, gone })
   }
   file.close()
-  const removed = removeNode(directory, nameOf(target), subject)
+  const removed = removeNode(directory, nameOf(target), subject, request.container.handle)
   if (E.isLeft(removed)) return E.left(refused(target, removed.left))
   gone()
   return E.right(undefined)
