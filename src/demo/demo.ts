@@ -7,10 +7,11 @@ import { join } from 'node:path'
 import type { ExitCode, Terminal } from '../cli/command.ts'
 import type { DemoContainer } from './containers.ts'
 import { DaemonProcess } from './daemon-process.ts'
-import { BUS, DISPLAY, ECHO, GREETER, hasBus, hasCompositor, PROVIDER_FOLDER } from './peers.ts'
-import { playDbus, playRest, playWayland } from './scenes.ts'
+import { BUS, DISPLAY, ECHO, GREETER, hasBus, hasCompositor, hasPython, PROVIDER_FOLDER } from './peers.ts'
+import { playDbus, playDrm, playIdentity, playRest, playWayland } from './scenes.ts'
 import { Screen } from './screen.ts'
 import {
+  CARD_LINK,
   DISPLAY_LINK,
   ECHO_LINK,
   GREETER_LINK,
@@ -20,6 +21,7 @@ import {
   type Stage,
   setStage,
   strike,
+  WHO_LINK,
 } from './stage.ts'
 
 const sendAndShow = async ({ consumer, provider }: Stage, screen: Screen, text: string): Promise<string> => {
@@ -91,13 +93,18 @@ const play = async (stage: Stage, screen: Screen, begin: () => DaemonProcess): P
   else screen.line('', 'no dbus-daemon is installed here: links of type dbus are not shown')
   if (hasCompositor()) await playWayland(stage, screen, daemon)
   else screen.line('', 'no Weston is installed here: links of type wayland are not shown')
+  if (hasPython()) await playIdentity(stage, screen, daemon)
+  else screen.line('', 'no Python is installed here: who comes on a link of type unix is not shown')
+  await playDrm(stage, screen, daemon)
 
-  screen.step('Pantavisor withdraws the links: the sockets go.')
+  screen.step('Pantavisor withdraws the links: the sockets go, and the device.')
   const links = [
     ECHO_LINK,
     GREETER_LINK,
     ...(hasBus() ? [POSTBOX_LINK] : []),
     ...(hasCompositor() ? [DISPLAY_LINK] : []),
+    ...(hasPython() ? [WHO_LINK] : []),
+    CARD_LINK,
   ]
   const released = Promise.all(links.map(link => daemon.reaches(link, 'released')))
   stage.roles = {}
@@ -138,6 +145,8 @@ const keepRunning = async (stage: Stage, terminal: Terminal, stopped: Promise<un
     greeter: 'admin',
     ...(hasBus() ? { postbox: 'mail' } : {}),
     ...(hasCompositor() ? { display: 'any' } : {}),
+    ...(hasPython() ? { who: 'nobody' } : {}),
+    gpu: 'render',
   }
   const file = join(stage.folder, 'graph.json')
   writeFileSync(`${file}.new`, graphOf(stage))

@@ -1,13 +1,14 @@
 /**
  * The two programs of the demo: a provider that answers what it is sent, and a consumer that sends what it is told to.
- * Beside them they run the example programs of other types of links (fixtures/examples), as they are, with dbus-daemon and Weston
- * where there are such.
+ * Beside them they run the example programs of other types of links (fixtures/examples), as they are, with dbus-daemon, Weston and
+ * Python where there are such.
  * They talk with each other through nothing but the links, and with the demo through lines of JSON.
  */
-import { type ChildProcessByStdio, spawn } from 'node:child_process'
+import { type ChildProcessByStdio, execFileSync, spawn } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readSync, statSync, writeSync } from 'node:fs'
+import { connect } from 'node:net'
 import { hostname } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { E } from '../fp.ts'
@@ -56,6 +57,16 @@ export const DISPLAY: Place = {
   consumer: `${CONSUMER_FOLDER}/wayland-0`,
 }
 
+/** Where there is Python to play with. */
+export const WHO: Place = {
+  provider: `${PROVIDER_FOLDER}/who.sock`,
+  consumer: `${CONSUMER_FOLDER}/who.sock`,
+}
+/** Nodes of a graphics device that has no driver: they look like any others. */
+export const CARD: Place = { provider: `${PROVIDER_FOLDER}/card0`, consumer: '/dev/dri/card0' }
+export const RENDER: Place = { provider: `${PROVIDER_FOLDER}/renderD128`, consumer: '/dev/dri/renderD128' }
+
+const PYTHON = '/usr/bin/python3'
 const DBUS_DAEMON = '/usr/bin/dbus-daemon'
 const WESTON = '/usr/bin/weston'
 
@@ -64,6 +75,8 @@ const WESTON = '/usr/bin/weston'
 export const hasBus = (): boolean => existsSync(DBUS_DAEMON)
 
 export const hasCompositor = (): boolean => existsSync(WESTON)
+
+export const hasPython = (): boolean => existsSync(PYTHON)
 
 const MESSAGE_BYTES = 64 * 1024
 
@@ -87,6 +100,10 @@ export type Order =
   | { readonly order: 'ask'; readonly words: readonly string[] }
   /** See what the bus has, and use the postbox. */
   | { readonly order: 'visit' }
+  /** Say hello to who tells whom it hears. */
+  | { readonly order: 'introduce' }
+  /** See which graphics devices there are. */
+  | { readonly order: 'devices' }
   /** See which globals there are, and try to bind one. */
   | { readonly order: 'look'; readonly wanted: string }
 
@@ -195,6 +212,16 @@ const startCompositor = (): void => {
   for (const stream of [child.stdout, child.stderr]) stream.resume()
 }
 
+/** It says to whoever comes what it was told of him. */
+const startWho = (): void => {
+  spawn(PYTHON, [join(exampleFolder(), 'identity/provider.py'), WHO.provider], { stdio: 'ignore' })
+}
+
+const makeDevices = (): void => {
+  execFileSync('mknod', ['-m', '660', CARD.provider, 'c', '226', '0'])
+  execFileSync('mknod', ['-m', '666', RENDER.provider, 'c', '226', '128'])
+}
+
 /** Listen in this container and answer every message until standard input ends. */
 export const runProvider = async (): Promise<number> => {
   mkdirSync(PROVIDER_FOLDER, { recursive: true, mode: 0o700 })
@@ -213,6 +240,8 @@ export const runProvider = async (): Promise<number> => {
   const greeter = startGreeter()
   if (hasBus()) await startBus()
   if (hasCompositor()) startCompositor()
+  if (hasPython()) startWho()
+  makeDevices()
   const code = await untilInputEnds(reactor, () => undefined)
   greeter.removeAllListeners('close').kill()
   return code
@@ -262,6 +291,24 @@ const runClient = (file: string, args: readonly string[]): void => {
   runExample(file, args, line => lines.push(line)).once('close', code => say({ event: 'asked', code, lines }))
 }
 
+/** What is read at once is answered by a line: the greeting that goes before us may be in that of what we say. */
+const introduce = (): void => {
+  const lines: string[] = []
+  const connection = connect(WHO.consumer, () => connection.write('hello'))
+  connection.once('error', error => say({ event: 'failed', why: String(error) }))
+  createInterface({ input: connection }).on('line', line => {
+    lines.push(line)
+    if (!line.includes("hello' written by")) return
+    connection.end()
+    say({ event: 'asked', code: 0, lines })
+  })
+}
+
+const listDevices = (): void => {
+  const folder = dirname(RENDER.consumer)
+  say({ event: 'asked', code: 0, lines: existsSync(folder) ? readdirSync(folder) : [] })
+}
+
 /** Carry out each order of standard input, and report what came of it: a text goes to the echo with a memfd. */
 export const runConsumer = (): Promise<number> => {
   const reactor = startReactor()
@@ -276,6 +323,12 @@ export const runConsumer = (): Promise<number> => {
         return
       case 'visit':
         runClient('dbus/client.mjs', [BUS.consumer])
+        return
+      case 'introduce':
+        introduce()
+        return
+      case 'devices':
+        listDevices()
         return
       case 'look':
         runClient('wayland/globals.mjs', [DISPLAY.consumer, order.wanted])

@@ -1,5 +1,5 @@
 /**
- * Scenes of the demo, one for each type of link that looks into what passes: something that is allowed, something that is not, and
+ * Scenes of the demo, one for each type of link that does more than to pass what comes: something that is allowed, something that is not, and
  * another role. Each throws if what it shows did not come true.
  */
 import { execFile } from 'node:child_process'
@@ -7,7 +7,16 @@ import { join } from 'node:path'
 import type { DaemonProcess } from './daemon-process.ts'
 import { exampleFolder, programFile } from './program.ts'
 import type { Screen } from './screen.ts'
-import { DISPLAY_LINK, GREETER_LINK, POSTBOX, POSTBOX_LINK, type Stage } from './stage.ts'
+import {
+  CARD_LINK,
+  DISPLAY_LINK,
+  GREETER_LINK,
+  POSTBOX,
+  POSTBOX_LINK,
+  RENDER_LINK,
+  type Stage,
+  WHO_LINK,
+} from './stage.ts'
 
 /** With it one can see what others show. */
 const SCREENSHOOTER = 'weston_screenshooter'
@@ -143,4 +152,54 @@ export const playWayland = async (stage: Stage, screen: Screen, daemon: DaemonPr
   await become('admin')
   const all = await lookAndShow(stage, screen)
   if (!all.includes(`${SCREENSHOOTER} is bound`)) throw new Error('the bind should have gone through')
+}
+
+/** Of the role, which is no user of the provider's. */
+const NOBODY_IDS = 'uid 65534, gid 65534'
+
+/** A link whose provider is told who comes: in words, and by the kernel. */
+export const playIdentity = async (stage: Stage, screen: Screen, daemon: DaemonProcess): Promise<void> => {
+  const { consumer } = stage
+  screen.step(
+    `Pantavisor adds a link of type unix whose provider asks who comes. ${consumer.name} is nobody there.`,
+  )
+  const added = daemon.reaches(WHO_LINK, 'mediating.steady')
+  stage.roles = { ...stage.roles, who: 'nobody' }
+  await added
+  consumer.tell({ order: 'introduce' })
+  const { lines } = await consumer.next('asked')
+  for (const line of lines) screen.line('consumer', line)
+  const [greeting = ''] = lines
+  if (!greeting.includes(`"consumer":"${consumer.name}","role":"nobody"`))
+    throw new Error('the provider was not greeted')
+  if (!lines.every(line => line.startsWith('you are ') && line.includes(`${NOBODY_IDS};`)))
+    throw new Error('the kernel told the provider something else')
+}
+
+/** See which graphics devices the consumer has now. */
+const expectDevices = async ({ consumer }: Stage, screen: Screen, expected: string): Promise<void> => {
+  consumer.tell({ order: 'devices' })
+  const found = (await consumer.next('asked')).lines.join(', ')
+  screen.line('consumer', `has ${found} in /dev/dri`)
+  if (found !== expected) throw new Error(`it should have ${expected}`)
+}
+
+/** A card and a render node, to two roles. */
+export const playDrm = async (stage: Stage, screen: Screen, daemon: DaemonProcess): Promise<void> => {
+  const { consumer } = stage
+  const become = async (role: string, gets: string, not: string): Promise<void> => {
+    const changed = Promise.all([
+      daemon.reaches(gets, 'mediating.steady'),
+      daemon.reaches(not, 'pending.blocked'),
+    ])
+    stage.roles = { ...stage.roles, gpu: role }
+    await changed
+  }
+  screen.step(`Pantavisor adds links of type drm to a card and a render node. ${consumer.name} may render.`)
+  await become('render', RENDER_LINK, CARD_LINK)
+  await expectDevices(stage, screen, 'renderD128')
+
+  screen.step(`Pantavisor makes ${consumer.name} the master of the card: it gets that, and not the other.`)
+  await become('master', CARD_LINK, RENDER_LINK)
+  await expectDevices(stage, screen, 'card0')
 }

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DemoContainer } from './containers.ts'
 import type { DaemonProcess } from './daemon-process.ts'
-import { BUS, DISPLAY, ECHO, GREETER } from './peers.ts'
+import { BUS, CARD, DISPLAY, ECHO, GREETER, RENDER, WHO } from './peers.ts'
 
 export interface Stage {
   readonly folder: string
@@ -20,6 +20,9 @@ export interface Stage {
     readonly greeter?: string
     readonly postbox?: string
     readonly display?: string
+    readonly who?: string
+    /** Of both nodes. */
+    readonly gpu?: string
   }
 }
 
@@ -27,6 +30,9 @@ export const ECHO_LINK = `app/echo@${ECHO.consumer}`
 export const GREETER_LINK = `app/greeter@${GREETER.consumer}`
 export const POSTBOX_LINK = `app/postbox@${BUS.consumer}`
 export const DISPLAY_LINK = `app/display@${DISPLAY.consumer}`
+export const WHO_LINK = `app/who@${WHO.consumer}`
+export const CARD_LINK = `app/card@${CARD.consumer}`
+export const RENDER_LINK = `app/render@${RENDER.consumer}`
 
 /** The service of the bus that its link is for. */
 export const POSTBOX = 'org.example.Postbox'
@@ -65,6 +71,24 @@ export const graphOf = ({ consumer, provider, roles }: Stage): string => {
       role: roles.display,
       socket: DISPLAY.provider,
       target: DISPLAY.consumer,
+    },
+    {
+      ...ends,
+      type: 'unix',
+      name: 'who',
+      role: roles.who,
+      interface: 'unix+stream+greeting+role-creds+role-peercred',
+      socket: WHO.provider,
+      target: WHO.consumer,
+    },
+    { ...ends, type: 'drm', name: 'card', role: roles.gpu, socket: CARD.provider, target: CARD.consumer },
+    {
+      ...ends,
+      type: 'drm',
+      name: 'render',
+      role: roles.gpu,
+      socket: RENDER.provider,
+      target: RENDER.consumer,
     },
   ]
   return JSON.stringify(links.filter(({ role }) => role !== undefined))

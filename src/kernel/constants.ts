@@ -104,6 +104,7 @@ export const MS_BIND = 4096
 export const MS_REC = 16384
 export const MS_PRIVATE = 1 << 18
 export const MNT_DETACH = 2
+export const UMOUNT_NOFOLLOW = 8
 /** A copy of the mount, attached nowhere; it goes with its descriptor (open_tree(2)). */
 export const OPEN_TREE_CLONE = 1
 export const MOVE_MOUNT_F_EMPTY_PATH = 0x04

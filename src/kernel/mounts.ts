@@ -1,6 +1,6 @@
 /**
  * Mounting a single file on another one, in whichever mount namespace the thread is in (open_tree(2), move_mount(2); since
- * Linux 5.2). Everything goes by descriptor: no path is looked at twice.
+ * Linux 5.2). Everything goes by descriptor, or by a name in a directory that is one: no path is looked at twice.
  */
 import { E } from '../fp.ts'
 import type { SyscallError } from '../model/errors.ts'
@@ -12,11 +12,13 @@ import {
   O_CLOEXEC,
   OPEN_TREE_CLONE,
   SYS,
+  UMOUNT_NOFOLLOW,
 } from './constants.ts'
 import { c } from './declarations.ts'
 import { lastError } from './errno.ts'
 import { type BorrowedFd, OwnedFd } from './fd.ts'
-import { pathOf } from './files.ts'
+import { inMountNamespaceOf } from './namespace.ts'
+import type { ProcessHandle } from './process.ts'
 
 /**
  * A mount that shows this file alone and is attached nowhere yet; it goes with its descriptor if it never is. EINVAL: the file
@@ -40,6 +42,20 @@ export const attachOn = (
     ? E.left(lastError('move_mount', subject))
     : E.right(undefined)
 
-/** Take the mount away that this file is the root of, in the thread's own mount namespace. */
-export const detach = (file: BorrowedFd, subject: string): E.Either<SyscallError, void> =>
-  c.umount2(pathOf(file), MNT_DETACH) < 0 ? E.left(lastError('umount2', subject)) : E.right(undefined)
+/**
+ * Take away what is mounted on a name of a directory of this process's, in its mount namespace; from there it goes from those
+ * that share its mounts too (mount_namespaces(7)). A symlink is not followed. EINVAL: nothing is mounted there.
+ */
+export const detachIn = (
+  process: ProcessHandle,
+  directory: BorrowedFd,
+  name: string,
+  subject: string,
+): E.Either<SyscallError, void> => {
+  const entered = inMountNamespaceOf<E.Either<SyscallError, void>>(process, directory, subject, () =>
+    c.umount2(name, MNT_DETACH | UMOUNT_NOFOLLOW) < 0
+      ? E.left(lastError('umount2', subject))
+      : E.right(undefined),
+  )
+  return E.isLeft(entered) ? entered : entered.right
+}

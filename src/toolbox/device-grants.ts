@@ -6,7 +6,7 @@
 import { E } from '../fp.ts'
 import type { DeviceNumber } from '../kernel/files.ts'
 import { startOf } from '../kernel/process.ts'
-import { HOST } from '../model/identity.ts'
+import { HOST, type Pid } from '../model/identity.ts'
 import type { Limits } from '../model/limits.ts'
 import type { Link } from '../model/link.ts'
 import { spelled } from './cgroup-format.ts'
@@ -44,6 +44,8 @@ export interface Grant {
 
 export interface DeviceGrants {
   hold(request: GrantRequest): Grant
+  /** Withdraw what an earlier run allowed for a node at this place, which may not be had for now. */
+  forsake(consumer: Pid, path: string): void
   /** Withdraw what an earlier run allowed and none of these links, the admitted ones, has a use for. */
   sweep(links: () => readonly Link[]): void
   /** Withdraw what an earlier run allowed and nobody took over. */
@@ -214,6 +216,11 @@ export const createDeviceGrants = ({ journal, limits, log }: DeviceGrantsOptions
           groupPathOf(container.pid) !== judges.path ||
           (entry !== undefined && stillThere(entry.group) !== undefined && !allows(entry.group, device)),
         withdraw: () => (entry === undefined ? [] : leave(entry, user)),
+      }
+    },
+    forsake: (consumer, path) => {
+      for (const trace of [...left.values()]) {
+        if (trace.pid === consumer && trace.path === path) withdrawLeft(trace)
       }
     },
     sweep: admitted => {

@@ -30,6 +30,8 @@ export interface Leftovers {
   sweep(links: () => readonly Link[]): void
   /** What an earlier run had at this place is something else than what is to be planted there, a socket or a node: it goes. */
   makeRoom(container: Container, target: string, kind: 'socket' | 'node'): void
+  /** A node that an earlier run made there may not be had for now: it goes. */
+  forsake(consumer: Pid, target: string): void
   /** A node that an earlier run made there. */
   remainsAt(container: Container, target: string): Remains | undefined
   /** Something was planted there: what an earlier run had at this place is no more. */
@@ -113,11 +115,11 @@ export const createLeftovers = ({ journal, directories, containers, log }: Lefto
     inParentOf(root, trace.path, false, directory => isIt(directory, trace, nameOf(trace.path)))
 
   /** Remove a name if it is what it should be; what keeps it there is said. */
-  const removeName = (root: BorrowedFd, trace: Trace, name: string): void =>
-    inParentOf(root, trace.path, undefined, directory => {
+  const removeName = (container: Container, trace: Trace, name: string): void =>
+    inParentOf(container.handle.root.borrowed, trace.path, undefined, directory => {
       if (!isIt(directory, trace, name)) return
       const { consumer, path } = trace
-      const removed = REMOVE[trace.kind](directory, name, path)
+      const removed = REMOVE[trace.kind](directory, name, path, container.handle)
       if (E.isRight(removed) || removed.left.errno === 'ENOTEMPTY') {
         log.info({ consumer, path }, 'removed what an earlier run left')
       } else {
@@ -143,7 +145,7 @@ export const createLeftovers = ({ journal, directories, containers, log }: Lefto
     const root = container.handle.root.borrowed
     for (const trace of traces) {
       giveBack(root, trace)
-      removeName(root, trace, trace.private)
+      removeName(container, trace, trace.private)
       if (trace.made === null) {
         journal.gone(trace.id)
       } else if (trace.kind !== 'directory') {
@@ -198,7 +200,7 @@ export const createLeftovers = ({ journal, directories, containers, log }: Lefto
   }
 
   const removePlanted = (site: Site, trace: Trace): void => {
-    removeName(site.container.handle.root.borrowed, trace, nameOf(trace.path))
+    removeName(site.container, trace, nameOf(trace.path))
     site.planted.delete(trace.path)
     journal.gone(trace.id)
   }
@@ -233,6 +235,14 @@ export const createLeftovers = ({ journal, directories, containers, log }: Lefto
       if (site === undefined || trace === undefined || trace.kind === kind) return
       removePlanted(site, trace)
       settle(site)
+    },
+    forsake: (consumer, target) => {
+      for (const site of [...sites.values()]) {
+        const trace = site.container.pid === consumer ? site.planted.get(target) : undefined
+        if (trace?.kind !== 'node') continue
+        removePlanted(site, trace)
+        settle(site)
+      }
     },
     remainsAt: (container, target) => {
       const trace = sites.get(container)?.planted.get(target)

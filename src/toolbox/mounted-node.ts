@@ -16,7 +16,7 @@ import {
   statusOf,
   unlink,
 } from '../kernel/files.ts'
-import { attachOn, mountOf } from '../kernel/mounts.ts'
+import { attachOn, detachIn, mountOf } from '../kernel/mounts.ts'
 import { inMountNamespaceOf } from '../kernel/namespace.ts'
 import { sharesMounts } from '../kernel/process.ts'
 import type { SyscallError } from '../model/errors.ts'
@@ -73,7 +73,11 @@ const mountIn = (
   return E.isLeft(entered) ? entered : entered.right
 }
 
-/** Mount the node and give the file its name. In our own mount namespace what is mounted on cannot be renamed: name first. */
+/**
+ * Mount the node and give the file its name: in this order, so that nobody sees the name without the node. What is mounted on in
+ * our own mount namespace cannot be renamed (EBUSY, rename(2)): where that is the container's too, or its mounts pass to ours, the
+ * name comes first.
+ */
 const showAt = (
   request: NodeFileRequest,
   directory: BorrowedFd,
@@ -84,26 +88,32 @@ const showAt = (
   const { container, subject, at } = request
   const mount = (): E.Either<SyscallError, void> => mountIn(request, directory, node, below)
   const give = (): E.Either<SyscallError, void> => rename(directory, temporary, name, 'keep', subject)
-  const [first, second] = sharesMounts(container.handle) ? [give, mount] : [mount, give]
-  const begun = first()
-  if (E.isLeft(begun)) return begun
-  at('mounted')
-  const done = second()
-  if (E.isRight(done)) at('named')
-  return done
+  const inOrder = (first: typeof mount, second: typeof mount): E.Either<SyscallError, void> => {
+    const begun = first()
+    if (E.isLeft(begun)) return begun
+    at('mounted')
+    const done = second()
+    if (E.isRight(done)) at('named')
+    return done
+  }
+  if (sharesMounts(container.handle)) return inOrder(give, mount)
+  const shown = inOrder(mount, give)
+  if (E.isRight(shown) || shown.left.errno !== 'EBUSY') return shown
+  const detached = detachIn(container.handle, directory, temporary, subject)
+  return E.isLeft(detached) ? detached : inOrder(give, mount)
 }
 
 /** Remove whichever of the two names has what we made. */
 const takeBack = (
+  { container, subject }: NodeFileRequest,
   directory: BorrowedFd,
   names: readonly string[],
   ours: readonly FileStatus[],
-  subject: string,
 ): void => {
   for (const name of names) {
     const found = statusIn(directory, name, subject)
     if (E.isRight(found) && ours.some(each => sameFile(each, found.right)))
-      removeNode(directory, name, subject)
+      removeNode(directory, name, subject, container.handle)
   }
 }
 
@@ -127,7 +137,7 @@ const mountNode = (
   const shown = showAt(request, directory, [temporary, name], node.file.borrowed, file.borrowed)
   file.close()
   if (E.isRight(shown)) return E.right({ file: node.file, status: node.status, below: status, gone })
-  takeBack(directory, [temporary, name], [node.status, status], subject)
+  takeBack(request, directory, [temporary, name], [node.status, status])
   gone()
   return shown
 }

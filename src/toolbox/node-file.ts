@@ -18,8 +18,8 @@ import {
   statusOf,
   unlink,
 } from '../kernel/files.ts'
-import { detach } from '../kernel/mounts.ts'
-import type { Owner } from '../kernel/process.ts'
+import { detachIn } from '../kernel/mounts.ts'
+import type { Owner, ProcessHandle } from '../kernel/process.ts'
 import { type SyscallError, syscallError } from '../model/errors.ts'
 import type { Container } from './containers.ts'
 import type { AtMoment } from './moments.ts'
@@ -104,18 +104,19 @@ export const makeOwned = (
   return owned
 }
 
-/** Remove a node, and what is mounted to show it; in our own mount namespace that does not go by itself (unlink(2)). */
+/**
+ * Remove a node, and what is mounted to show it. That goes by itself unless our own mount namespace has it too (EBUSY, unlink(2)):
+ * because it is the container's, or because mounts pass from that one to ours.
+ */
 export const removeNode = (
   directory: BorrowedFd,
   name: string,
   subject: string,
+  container: ProcessHandle,
 ): E.Either<SyscallError, void> => {
   const removed = unlink(directory, name, subject)
   if (E.isRight(removed) || removed.left.errno !== 'EBUSY') return removed
-  const file = resolveIn(directory, name, 'unfollowed', subject)
-  if (E.isLeft(file)) return file
-  const detached = detach(file.right.borrowed, subject)
-  file.right.close()
+  const detached = detachIn(container, directory, name, subject)
   return E.isLeft(detached) ? detached : unlink(directory, name, subject)
 }
 

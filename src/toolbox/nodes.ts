@@ -7,7 +7,7 @@ import { idMapsOf } from '../kernel/id-maps.ts'
 import { type Owner, ownerFor } from '../kernel/process.ts'
 import type { InjectError } from '../model/errors.ts'
 import { outsideOf } from '../model/id-map.ts'
-import { HOST } from '../model/identity.ts'
+import { HOST, type Pid } from '../model/identity.ts'
 import type { Link } from '../model/link.ts'
 import { type Mediation, type MediationId, NOTHING_COUNTED, type TeardownReport } from '../model/mediation.ts'
 import { type Container, type Containers, peerError } from './containers.ts'
@@ -145,6 +145,13 @@ export const createNodes = ({
     return E.right({ plant: plant.right, grant })
   }
 
+  /** A node opens its device whether we look after it or not: what may not be had goes, also where an earlier run gave it. */
+  const forsake = (consumer: Pid | null, target: string): void => {
+    if (consumer === null) return
+    leftovers.forsake(consumer, target)
+    grants.forsake(consumer, target)
+  }
+
   /** It is what it shall be, but for its owner and mode, which may have to follow. */
   const refreshed = (
     kept: Live,
@@ -223,7 +230,10 @@ export const createNodes = ({
   return {
     inject: (link, log, request, kept) => {
       const found = find(request)
-      if (E.isLeft(found)) return found
+      if (E.isLeft(found)) {
+        forsake(link.consumer_pid, request.target)
+        return found
+      }
       const live = injectFound(link, log, request, found.right, kept?.id)
       if (E.isLeft(live)) {
         containers.release(found.right.container)

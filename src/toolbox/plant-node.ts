@@ -129,7 +129,7 @@ class NodeAtPath implements NodePlant {
       this.#held.nameIsOurs() ||
       (below !== undefined && isBelow(this.#directory.fd, this.#held.name, below, target))
     if (!ours) return []
-    const removed = removeNode(this.#directory.fd, this.#held.name, target)
+    const removed = removeNode(this.#directory.fd, this.#held.name, target, this.container.handle)
     return E.isLeft(removed) ? [`${target}: ${removed.left.errno}`] : []
   }
 }
@@ -154,21 +154,27 @@ const occupied = (target: string, { kind, node }: FileStatus): InjectError => ({
 
 type Look = E.Either<InjectError, AtTarget | undefined>
 
-/** What an earlier run made: it is taken over where it is still right, else it makes room. */
+/** What an earlier run made: it is taken over where it is still right, for the owner and mode of today; else it makes room. */
 const takeOver = (
-  { target, device, subject }: NodePlantRequest,
+  request: NodePlantRequest,
   directory: BorrowedFd,
   { made, gone }: Remains,
   file: OwnedFd,
   status: FileStatus,
 ): Look => {
+  const { target, device, subject } = request
   const { below } = made
   if (status.node !== undefined && sameDevice(status.node, device)) {
+    const owned = own(file.borrowed, request)
+    if (E.isLeft(owned)) {
+      file.close()
+      return E.left(refused(target, owned.left))
+    }
     const kind = below === undefined ? 'node' : 'mounted node'
     return E.right({ kind, file, status, below, tookOver: true, gone })
   }
   file.close()
-  const removed = removeNode(directory, nameOf(target), subject)
+  const removed = removeNode(directory, nameOf(target), subject, request.container.handle)
   if (E.isLeft(removed)) return E.left(refused(target, removed.left))
   gone()
   return E.right(undefined)

@@ -1,6 +1,6 @@
 /** The demo, as it is shipped: what it claims on the screen, and that nothing of it is left. */
 import assert from 'node:assert/strict'
-import { readdirSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { describe, test } from 'node:test'
 import { runBundle } from '../cli/support.ts'
@@ -69,6 +69,12 @@ describe('the demo', () => {
       assert.doesNotMatch(request, /root|admin/)
     }
 
+    assert.deepEqual(
+      answers.filter(line => line.endsWith('in /dev/dri')),
+      ['has renderD128 in /dev/dri', 'has card0 in /dev/dri'],
+    )
+    if (existsSync('/usr/bin/python3'))
+      assert.ok(answers.some(line => line.includes('{"pvx":1,"consumer":"app"')))
     if (isInstalled('dbus-daemon')) assertBus(out)
     if (!isInstalled('weston')) return
     const refused = answers.indexOf('refused: invalid global weston_screenshooter (17)')

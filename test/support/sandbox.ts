@@ -50,6 +50,10 @@ const ready = async (command: string, args: readonly string[]): Promise<Sandbox>
 /** A plain child of ours, in our namespaces. It ends with its standard input, so never after the test. */
 export const startProcess = (): Promise<Sandbox> => ready('sh', ['-c', 'echo ready; exec cat >/dev/null'])
 
+/** One in a mount namespace of its own, where what is mounted on a shared mount comes to the host as well, and goes with it. */
+export const startMountSharer = (): Promise<Sandbox> =>
+  ready('unshare', ['--mount', '--propagation', 'unchanged', 'sh', '-c', 'echo ready; exec cat >/dev/null'])
+
 export interface SandboxOptions {
   /** A network namespace of its own; absent: the host's. */
   readonly network?: 'own'

@@ -9,7 +9,7 @@ import type { Mediation } from '../../src/model/mediation.ts'
 import { type Journal, openJournal } from '../../src/toolbox/journal.ts'
 import type { LinkBuilder } from '../support/builders.ts'
 import type { Container } from '../support/container.ts'
-import { leavesNoDescriptors, must } from '../support/descriptors.ts'
+import { failureOf, leavesNoDescriptors, must } from '../support/descriptors.ts'
 import {
   hasDeviceCgroups,
   hasUnifiedCgroups,
@@ -310,6 +310,16 @@ granting('after a kill, a link that wants another device loses the one it had', 
       scene.group.list().filter(entry => entry.startsWith('c 226:')),
       ['c 226:1 rw'],
     )
+  })
+})
+
+granting('after a kill, what was allowed for a link whose device is gone is denied', async scene => {
+  await diesWith(scene, [scene.link])
+  await run(scene, async bench => {
+    const link = scene.link.socket(join(scene.folder, 'unplugged'))
+    bench.host.sweep(() => [link.build()])
+    assert.equal(failureOf(await injectIn(bench, link))._tag, 'DeviceAbsent')
+    assert.ok(!scene.group.list().includes(GIVEN))
   })
 })
 

@@ -1,7 +1,7 @@
 /** Consumers in which a node that is made cannot be opened: it is mounted there, is theirs, and goes with the link. */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { chmodSync, chownSync, lstatSync, mkdirSync, readdirSync, statSync } from 'node:fs'
+import { chmodSync, chownSync, lstatSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { E } from '../../src/fp.ts'
 import type { Mediation } from '../../src/model/mediation.ts'
@@ -19,7 +19,7 @@ import {
   treeOf,
 } from '../support/faults.ts'
 import { makeNode, numberOf } from '../support/nodes.ts'
-import { opensTheWayHome } from '../support/sandbox.ts'
+import { opensTheWayHome, startMountSharer } from '../support/sandbox.ts'
 
 opensTheWayHome()
 leavesNoDescriptors()
@@ -392,3 +392,31 @@ faulty('what the container puts at the private name is neither owned nor opened 
     inside(app, 'rm -f /opt/d/.pvx-*')
   }
 })
+
+for (const end of ['lives', 'is dead'] as const) {
+  faulty(
+    `where mounts pass on to the host a node is mounted, and none stays, whether its consumer ${end}`,
+    async bench => {
+      const folder = join(bench.folder, 'nodev')
+      mkdirSync(folder)
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'nodev', 'none', folder])
+      try {
+        execFileSync('mount', ['--make-shared', folder])
+        const sharer = bench.adopt(await startMountSharer())
+        const link = bench.link.running(sharer.pid).at(join(folder, 'dri/card0'))
+        makeNode(link.build().socket, NULL)
+        const mediation = must(await inject(bench, link))
+        assert.equal(mediation.planted.kind, 'mounted node')
+        execFileSync('nsenter', ['-t', `${sharer.pid}`, '-m', 'cat', join(folder, 'dri/card0')])
+        assert.ok(!isLost(bench, mediation))
+        if (end === 'is dead') await sharer.kill()
+        assert.deepEqual((await withdraw(bench, link, mediation)).leftBehind, [])
+        assert.deepEqual(readdirSync(folder), [])
+        assert.ok(!readFileSync('/proc/self/mountinfo', 'utf8').includes('.pvx-'))
+        assert.deepEqual(strayNodes(), [])
+      } finally {
+        execFileSync('umount', ['--recursive', folder])
+      }
+    },
+  )
+}

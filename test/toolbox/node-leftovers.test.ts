@@ -4,19 +4,19 @@
  */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
 import { E } from '../../src/fp.ts'
 import { DEFAULT_LIMITS } from '../../src/model/limits.ts'
 import { createReactor } from '../../src/reactor/reactor.ts'
-import type { ToolboxHost } from '../../src/toolbox/contract.ts'
+import type { NodeRequest, ToolboxHost } from '../../src/toolbox/contract.ts'
 import { type Journal, openJournal } from '../../src/toolbox/journal.ts'
 import { createLinuxToolbox } from '../../src/toolbox/linux.ts'
 import { aLink, type LinkBuilder } from '../support/builders.ts'
 import { startContainer } from '../support/container.ts'
-import { must } from '../support/descriptors.ts'
+import { failureOf, must } from '../support/descriptors.ts'
 import { fakeLog } from '../support/fakes.ts'
 import { KILLED, killedAt } from '../support/killed-journal.ts'
 import { makeNode, numberOf } from '../support/nodes.ts'
@@ -82,11 +82,13 @@ const withStage = async (
   }
 }
 
-const inject = (host: ToolboxHost, link: LinkBuilder) => {
+const inject = (
+  host: ToolboxHost,
+  link: LinkBuilder,
+  judge: NodeRequest['judge'] = () => E.right(undefined),
+) => {
   const { target, provider_pid: pid, socket } = link.build()
-  return host
-    .toolboxFor(link.build())
-    .injectNode({ target, provider: { pid, socket }, judge: () => E.right(undefined) })()
+  return host.toolboxFor(link.build()).injectNode({ target, provider: { pid, socket }, judge })()
 }
 
 /**
@@ -177,6 +179,43 @@ for (const kind of ['made', 'mounted'] as const) {
         next.sweep(() => [])
         assert.deepEqual(readdirSync(stage.folder), [])
         next.close()
+      })
+    })
+
+    test('gets the owner and mode that its provider has by now', async t => {
+      await withStage(t, kind, async stage => {
+        await diePlanted(stage)
+        chmodSync(stage.socket, 0o600)
+        const { host } = stage.open()
+        host.sweep(() => [stage.link.build()])
+        must(await inject(host, stage.link))
+        assert.equal(statSync(stage.target).mode & 0o777, 0o600)
+        host.close()
+      })
+    })
+
+    test('is removed where its provider has none any more, though its link is wanted', async t => {
+      await withStage(t, kind, async stage => {
+        await diePlanted(stage)
+        rmSync(stage.socket)
+        const { host } = stage.open()
+        host.sweep(() => [stage.link.build()])
+        assert.equal(failureOf(await inject(host, stage.link))._tag, 'DeviceAbsent')
+        assert.deepEqual(readdirSync(stage.folder), [])
+        host.close()
+      })
+    })
+
+    test('is removed where it may not be had any more, though its link is wanted', async t => {
+      await withStage(t, kind, async stage => {
+        await diePlanted(stage)
+        const { host } = stage.open()
+        host.sweep(() => [stage.link.build()])
+        const refused = (): ReturnType<NodeRequest['judge']> =>
+          E.left({ _tag: 'DeviceRefused', path: stage.socket, reason: 'it may not be had' })
+        assert.equal(failureOf(await inject(host, stage.link, refused))._tag, 'DeviceRefused')
+        assert.deepEqual(readdirSync(stage.folder), [])
+        host.close()
       })
     })
 
