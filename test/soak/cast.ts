@@ -17,8 +17,14 @@ export interface Cast {
 /** DRM devices without a driver: to open one gives ENXIO, or EPERM where a device cgroup denies it. */
 export const DEVICES = ['226:0', '226:1'] as const
 
+/** Where a provider of such links has them; a bus where its policy says, so that this is in force. */
+const PATHS: Readonly<Partial<Record<LinkType, (name: string) => string>>> = {
+  drm: name => `/dev/dri/${name}`,
+  dbus: () => '/run/dbus/system_bus_socket',
+}
+
 const serviceOn = (site: Site, name: string, kind: Kind, type: LinkType = 'unix'): Service => {
-  const path = type === 'drm' ? `/dev/dri/${name}` : `/run/svc/${name}.sock`
+  const path = PATHS[type]?.(name) ?? `/run/svc/${name}.sock`
   const service: Service = { name, path, site, kind, type, number: DEVICES[0] }
   site.services.push(service)
   return service

@@ -58,6 +58,7 @@ const main = async (args: readonly string[]): Promise<number> => {
     if (!(error instanceof SoakFailed)) throw error
     say(`\nLast actions:\n${error.lastActions.join('\n')}`)
     say(`\nThe daemon's last lines:\n${error.lastWords.join('\n')}`)
+    say(`\nMemory at quiet points: ${error.memory.join(', ')} kB`)
     say(`\nFAILED: ${error.message}\nseed ${seed}; logs are in ${logs}`)
     return 1
   }

@@ -80,12 +80,15 @@ export class SoakFailed extends Error {
   override readonly name = 'SoakFailed'
   readonly lastActions: readonly string[]
   readonly lastWords: readonly string[]
+  /** Kilobytes, at the quiet points there were. */
+  readonly memory: readonly number[]
 
-  constructor(why: unknown, ledger: Ledger, daemon: SoakDaemon) {
+  constructor(why: unknown, ledger: Ledger, daemon: SoakDaemon, points: readonly QuietPoint[]) {
     const itself = why instanceof Error ? why.stack : String(why)
     super(why instanceof Violation ? why.message : `the soak itself failed: ${itself}`, { cause: why })
     this.lastActions = ledger.lastActions
     this.lastWords = daemon.log.lastLines
+    this.memory = points.map(({ memory }) => memory)
   }
 }
 
@@ -136,7 +139,7 @@ class Soak {
       return this.#summary()
     } catch (why) {
       daemon.readOn()
-      throw new SoakFailed(why, ledger, daemon)
+      throw new SoakFailed(why, ledger, daemon, this.#points)
     } finally {
       await this.#strike()
     }
