@@ -44,10 +44,10 @@ interface Track {
   /** The daemon was somewhere else when the recorder joined. */
   outOfStep: boolean
   /**
-   * It had failed before, of which the replay knows nothing: it would try again at once where the daemon waited. Another
-   * failure makes them equal in that.
+   * It had failed more often than the replay knows of, so that it waits longer for its next try. They are equal in that when
+   * failures are forgotten: when it is new, or the replay's, which had failed since, has none any more.
    */
-  hadFailed: boolean
+  otherAttempts: 'not' | 'unseen' | 'seen'
 }
 
 const same = (a: Moved, b: Moved): boolean => a.from === b.from && a.to === b.to && a.event === b.event
@@ -57,7 +57,7 @@ const newTrack = (): Track => ({
   replayed: [],
   agreed: 0,
   outOfStep: false,
-  hadFailed: false,
+  otherAttempts: 'not',
 })
 
 export const createComparison = (): Comparison => {
@@ -114,11 +114,11 @@ export const createComparison = (): Comparison => {
       late.clear()
       for (const [key, state] of Object.entries(links) as [LinkKey, string][]) {
         const standing = standingOf(key)
-        const hadFailed = Object.hasOwn(attempts, key) && standing?.attempt === 0
-        if (standing?.state === state && !hadFailed) continue
+        const differs = (attempts[key] ?? 0) !== (standing?.attempt ?? 0)
+        if (standing?.state === state && !differs) continue
         const track = trackOf(key)
         track.outOfStep = true
-        track.hadFailed = hadFailed
+        track.otherAttempts = differs ? 'unseen' : 'not'
         late.add(track)
       }
     },
@@ -126,8 +126,12 @@ export const createComparison = (): Comparison => {
       if (late.size === 0) return
       for (const [key, track] of tracks) {
         if (!track.outOfStep) continue
-        const { state, attempt } = standingOf(key) ?? { state: 'released', attempt: 1 }
-        if (track.recorded.at(-1)?.to !== state || (track.hadFailed && attempt === 0)) continue
+        const standing = standingOf(key)
+        if (standing === undefined || (track.otherAttempts === 'seen' && standing.attempt === 0))
+          track.otherAttempts = 'not'
+        else if (track.otherAttempts === 'unseen' && standing.attempt > 0) track.otherAttempts = 'seen'
+        if (track.otherAttempts !== 'not' || track.recorded.at(-1)?.to !== (standing?.state ?? 'released'))
+          continue
         tracks.set(key, newTrack())
         late.delete(track)
       }

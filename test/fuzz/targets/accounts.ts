@@ -106,7 +106,8 @@ const standsFor = ({ role, uid, passwd, group }: Question): Account => {
   if (user === undefined) return { uid: itself, gid: NOBODY, groups: [NOBODY], supplementary: [], source }
   const listed = rows(group).flatMap(([, , gid, members]) => {
     const number = numberOf(gid)
-    return number && members?.split(',').includes(user.who ?? '') ? [number] : []
+    if (number === undefined || members === undefined) return []
+    return members.split(',').includes(user.who ?? '') ? [number] : []
   })
   const groups = [...new Set([user.gid, ...listed])]
   return { uid: itself, gid: user.gid, groups, supplementary: groups, source }
