@@ -45,7 +45,7 @@ export const stream = (
     const remembered = hub.since(since)
     const first = remembered[0]?.seq ?? hub.seq() + 1
     // A number that was never given is of another daemon, whose events nobody here knows.
-    if (since < hub.seq()) missed = first - since - 1
+    if (since < hub.seq()) missed += first - since - 1
     for (const event of remembered) tell(event)
     tellMissed()
   }

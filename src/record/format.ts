@@ -187,7 +187,17 @@ export const LINE_CODECS = {
    * The recording began in the middle of things: the lines before this one bring a replay to where the daemon was, and
    * these are the states of its links. What is before is not compared.
    */
-  joined: line('joined', { links: t.readonly(t.record(t.string, t.string)) }),
+  joined: t.readonly(
+    t.intersection([
+      t.type({
+        t: Milliseconds,
+        kind: t.literal('joined'),
+        links: t.readonly(t.record(t.string, t.string)),
+      }),
+      /** Of links that failed and have not been up for a minute since: how often. */
+      t.partial({ attempts: t.readonly(t.record(t.string, t.number)) }),
+    ]),
+  ),
   /** Whoever recorded came to an end in good order: nothing is missing. */
   ended: line('ended', {}),
   /** A link moved. Nothing follows from it: it is what a replay is compared with. */

@@ -202,7 +202,14 @@ export const createTape = (options: TapeOptions): Tape => {
       ),
       ...links.flatMap(view => lastEffect(view, t)),
       ...(body === undefined || body.equals(goodBody) ? [] : [graphLine(body, t)]),
-      { t, kind: 'joined', links: Object.fromEntries(links.map(({ key, state }) => [key, state])) },
+      {
+        t,
+        kind: 'joined',
+        links: Object.fromEntries(links.map(({ key, state }) => [key, state])),
+        attempts: Object.fromEntries(
+          links.flatMap(({ key, context: { attempt } }) => (attempt > 0 ? [[key, attempt]] : [])),
+        ),
+      },
     ]
   }
 

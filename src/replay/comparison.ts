@@ -11,12 +11,19 @@ import type { Divergence, Moved } from './contract.ts'
 export interface Comparison {
   recorded(line: LineOf<'transition'>, number: number): void
   replayed(transition: LinkTransition, t: number): void
-  /** The recording begins here, with links in these states; `states` are the replay's. */
-  joined(links: Readonly<Record<string, string>>, states: ReadonlyMap<LinkKey, string>): void
+  /** The recording begins here; `standingOf` is the replay's. */
+  joined(line: LineOf<'joined'>, standingOf: (key: LinkKey) => Standing | undefined): void
   /** To be told after each step: a link that was not in step may be now. */
-  settled(stateOf: (key: LinkKey) => string | undefined): void
+  settled(standingOf: (key: LinkKey) => Standing | undefined): void
   /** `end`: the recording is over, and has its last line then; `null`: it goes on. */
   divergences(end: End | null): readonly Divergence[]
+}
+
+/** How a link is in the replay. */
+export interface Standing {
+  readonly state: string
+  /** Failures that its next retry takes account of. */
+  readonly attempt: number
 }
 
 export interface End {
@@ -36,9 +43,22 @@ interface Track {
   agreed: number
   /** The daemon was somewhere else when the recorder joined. */
   outOfStep: boolean
+  /**
+   * It had failed more often than the replay knows of, so that it waits longer for its next try. They are equal in that when
+   * failures are forgotten: when it is new, or the replay's, which had failed since, has none any more.
+   */
+  otherAttempts: 'not' | 'unseen' | 'seen'
 }
 
 const same = (a: Moved, b: Moved): boolean => a.from === b.from && a.to === b.to && a.event === b.event
+
+const newTrack = (): Track => ({
+  recorded: [],
+  replayed: [],
+  agreed: 0,
+  outOfStep: false,
+  otherAttempts: 'not',
+})
 
 export const createComparison = (): Comparison => {
   const tracks = new Map<LinkKey, Track>()
@@ -47,7 +67,7 @@ export const createComparison = (): Comparison => {
   let anyRecorded = false
 
   const trackOf = (key: LinkKey): Track => {
-    const track = tracks.get(key) ?? { recorded: [], replayed: [], agreed: 0, outOfStep: false }
+    const track = tracks.get(key) ?? newTrack()
     tracks.set(key, track)
     return track
   }
@@ -88,22 +108,31 @@ export const createComparison = (): Comparison => {
       track.replayed.push({ t, from, to, event, reason })
       agree(track)
     },
-    joined: (links, states) => {
+    joined: ({ links, attempts = {} }, standingOf) => {
       hasJoined = true
       tracks.clear()
       late.clear()
       for (const [key, state] of Object.entries(links) as [LinkKey, string][]) {
-        if (states.get(key) === state) continue
+        const standing = standingOf(key)
+        const differs = (attempts[key] ?? 0) !== (standing?.attempt ?? 0)
+        if (standing?.state === state && !differs) continue
         const track = trackOf(key)
         track.outOfStep = true
+        track.otherAttempts = differs ? 'unseen' : 'not'
         late.add(track)
       }
     },
-    settled: stateOf => {
+    settled: standingOf => {
       if (late.size === 0) return
       for (const [key, track] of tracks) {
-        if (!track.outOfStep || track.recorded.at(-1)?.to !== (stateOf(key) ?? 'released')) continue
-        tracks.set(key, { recorded: [], replayed: [], agreed: 0, outOfStep: false })
+        if (!track.outOfStep) continue
+        const standing = standingOf(key)
+        if (standing === undefined || (track.otherAttempts === 'seen' && standing.attempt === 0))
+          track.otherAttempts = 'not'
+        else if (track.otherAttempts === 'unseen' && standing.attempt > 0) track.otherAttempts = 'seen'
+        if (track.otherAttempts !== 'not' || track.recorded.at(-1)?.to !== (standing?.state ?? 'released'))
+          continue
+        tracks.set(key, newTrack())
         late.delete(track)
       }
     },

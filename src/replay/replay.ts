@@ -18,7 +18,7 @@ import type { MediationId } from '../model/mediation.ts'
 import type { PluginCatalogue } from '../plugin/catalogue.ts'
 import type { Header, Line, LineOf, Recording } from '../record/format.ts'
 import type { Attention, LinkLog, Loss, ToolboxHost } from '../toolbox/contract.ts'
-import { createComparison } from './comparison.ts'
+import { createComparison, type Standing } from './comparison.ts'
 import type { Cause, Replay, ReplayOptions, Step } from './contract.ts'
 import { type PassFacts, passFacts } from './lookahead.ts'
 import { recordedEffects } from './recorded-effects.ts'
@@ -158,8 +158,10 @@ export const openReplay = (
     if (!reads.give(body)) void controller.kick('interval')
   }
 
-  const statesNow = (): ReadonlyMap<LinkKey, string> =>
-    new Map(controller.links().map(({ key, state }) => [key, state]))
+  const standingOf = (key: LinkKey): Standing | undefined => {
+    const view = controller.link(key)
+    return view === undefined ? undefined : { state: view.state, attempt: view.context.attempt }
+  }
 
   /** What reached the daemon reaches the controller. */
   const apply = (line: Line, index: number, number: number): void => {
@@ -202,7 +204,7 @@ export const openReplay = (
         epoch = line.wall - line.t
         return
       case 'joined':
-        comparison.joined(line.links, statesNow())
+        comparison.joined(line, standingOf)
         return
       case 'transition':
         comparison.recorded(line, number)
@@ -225,7 +227,7 @@ export const openReplay = (
     const step = { index: steps, t: timeline.now(), cause, transitions }
     steps += 1
     transitions = []
-    comparison.settled(key => controller.link(key)?.state)
+    comparison.settled(standingOf)
     return step
   }
 

@@ -182,6 +182,24 @@ describe('who listens later', () => {
     )
   })
 
+  it('is not held to how often a link had failed before', async () => {
+    const l = live()
+    l.body = bodyOf(app.build())
+    l.world.failNext(APP, { _tag: 'PeerNotRunning', peer: 'provider' })
+    await l.advance(3000)
+    assert.equal(l.controller.links()[0]?.state, 'mediating.steady')
+    const heard = joined(l)
+    l.world.exit(pid(100))
+    await l.advance(3000)
+    assert.ok(
+      l.moves.some(({ from, to }) => from === 'tearing-down.renewing' && to === 'pending.waiting'),
+      'it waits, as it has failed before',
+    )
+    const replay = openReplay(recordingIn(heard.text), NO_PLUGINS)
+    while ((await replay.next()) !== undefined);
+    assert.deepEqual(replay.divergences(), [])
+  })
+
   it('does not get what a graph was before that is no longer in force, but what is', async () => {
     const l = live()
     l.body = bodyOf(app.build())

@@ -3,8 +3,9 @@ import type { Random } from '../support/random.ts'
 import { nap, now } from './clock.ts'
 import { Violation } from './ledger.ts'
 import type { SoakLink } from './links.ts'
-import type { Header, Outcome, Problem } from './peer.ts'
+import type { Header, Outcome, Problem, UseType } from './peer.ts'
 import type { Stage } from './stage.ts'
+import { planFor } from './uses.ts'
 
 /** What a provider may still complain about. */
 interface Talk {
@@ -133,7 +134,9 @@ export class Clients {
     const { consumer, target } = link
     const from = now()
     try {
-      if (random.chance(0.03)) await this.#storm(link, random)
+      const { type } = link.service
+      if (type !== 'unix') await this.#use(link, type, random)
+      else if (random.chance(0.03)) await this.#storm(link, random)
       else if (random.chance(0.08)) await this.#leave(link, random)
       else await this.#talk(link, random)
     } catch (error) {
@@ -153,6 +156,16 @@ export class Clients {
     talk.established = outcome.established ?? null
     this.#judge(talk, outcome, JSON.stringify(header))
     this.#forget()
+  }
+
+  /** One conversation of a link that is not `unix`. */
+  async #use(link: SoakLink, type: UseType, random: Random): Promise<void> {
+    const { consumer, service, target } = link
+    const from = now()
+    const plan = planFor(type, random, { consumer: consumer.name, number: service.number })
+    const outcome = await consumer.peer.use(type, target, plan)
+    const established = outcome.established ?? null
+    this.#judge({ link, kind: type, from, to: now(), established }, outcome, JSON.stringify(plan))
   }
 
   async #storm(link: SoakLink, random: Random): Promise<void> {
@@ -201,6 +214,11 @@ export class Clients {
       const whose = talk === undefined ? 'a conversation' : `${talk.link.key}: ${talk.kind}`
       throw new Violation(`${whose}, as ${from} saw it, was ${outcome}: ${why}`)
     }
+  }
+
+  /** What the providers of other links than `unix` saw: they were sent what nobody had sent. */
+  judgeFaults([fault]: readonly string[], from: string): void {
+    if (fault !== undefined) throw new Violation(`a provider in ${from} was told what nobody said: ${fault}`)
   }
 
   #forget(): void {

@@ -6,6 +6,7 @@ import { eventually } from '../support/eventually.ts'
 import { nap } from './clock.ts'
 import { DaemonLog } from './daemon-log.ts'
 import { Violation } from './ledger.ts'
+import { OLDER_RECORDINGS, RECORDING_BYTES } from './recordings.ts'
 
 const STARTS_WITHIN_MS = 30_000
 /** Draining gives connections a second, and teardown itself two more; a loaded machine needs as much again, and again. */
@@ -28,6 +29,7 @@ export class SoakDaemon {
   readonly #folder: string
   readonly #pvCtrl: string
   readonly #logs: string[] = []
+  readonly #recordings: string[] = []
   #life: Daemon | undefined
   #log = new DaemonLog()
   #newLines: () => readonly string[] = () => []
@@ -53,16 +55,36 @@ export class SoakDaemon {
     return this.#logs
   }
 
+  /** The newest of each life; those that it followed are beside it. */
+  get recordings(): readonly string[] {
+    return this.#recordings
+  }
+
+  get pid(): number {
+    return this.#now.pid
+  }
+
+  /** The path of its control socket. */
+  get control(): string {
+    return this.#now.control
+  }
+
   /** Returns when it listens to signals: one that comes before ends it at once. */
   async start(): Promise<void> {
     this.look()
     this.#loudBefore += this.#log.loud
     const logFile = join(this.#folder, `daemon-${this.#logs.length + 1}.log`)
     this.#logs.push(logFile)
+    const recording = join(this.#folder, `recording-${this.#logs.length}.jsonl`)
+    this.#recordings.push(recording)
     this.#life = startDaemon({
       pvCtrl: this.#pvCtrl,
       logFile,
-      args: ['--max-graph-bytes', `${MOST_GRAPH_BYTES}`],
+      args: [
+        ...['--max-graph-bytes', `${MOST_GRAPH_BYTES}`],
+        ...['--record', recording, '--record-max-bytes', `${RECORDING_BYTES}`],
+        ...['--record-older', `${OLDER_RECORDINGS}`],
+      ],
       // With a young generation of its usual size tens of megabytes are garbage that nobody has looked at.
       nodeArgs: ['--max-semi-space-size=1'],
     })
@@ -127,9 +149,10 @@ export class SoakDaemon {
     if (code !== 0) throw new Violation(`the daemon drained and ended with ${code}`)
   }
 
-  /** All but its log, which has another name in each life. */
+  /** All but its log and its recording, which have other names in each life. */
   get descriptors(): readonly string[] {
-    return this.#now.descriptors().filter(each => !this.#logs.includes(each))
+    const own = [...this.#logs, ...this.#recordings]
+    return this.#now.descriptors().filter(each => !own.includes(each))
   }
 
   /** Of several looks the one with the fewest: those of reading the graph come and go. */

@@ -6,6 +6,10 @@ import type { Entry } from '../support/pv-ctrl.ts'
 import { now } from './clock.ts'
 import { Excuses, type Harm } from './excuses.ts'
 import type { Service, Site } from './site.ts'
+import { WORDS } from './uses.ts'
+
+const other = (words: readonly [string, ...string[]], word: string): string =>
+  words.find(each => each !== word) ?? words[0]
 
 export class SoakLink {
   readonly name: string
@@ -15,9 +19,9 @@ export class SoakLink {
   readonly excuses = new Excuses()
   service: Service
   target: string
-  role = 'any'
+  role: string
   /** A label for people, or an option string. */
-  interface = 'unix'
+  interface: string
   inGraph = true
   /** The graph says that its provider does not run. */
   providerHidden = false
@@ -36,6 +40,9 @@ export class SoakLink {
     this.service = service
     this.targets = targets
     this.target = targets[0]
+    const { roles, interfaces } = WORDS[service.type]
+    this.role = roles[0]
+    this.interface = interfaces[0]
   }
 
   /** As the daemon calls it. */
@@ -71,10 +78,19 @@ export class SoakLink {
     this.#since = now()
   }
 
+  /** Words for role and interface that it does not have at the moment. */
+  otherRole(): string {
+    return other(WORDS[this.service.type].roles, this.role)
+  }
+
+  otherInterface(): string {
+    return other(WORDS[this.service.type].interfaces, this.interface)
+  }
+
   get entry(): Entry {
     const { service, consumer } = this
     return {
-      type: 'unix',
+      type: service.type,
       name: this.name,
       consumer: consumer.name,
       consumer_pid: consumer.pid,

@@ -25,14 +25,14 @@ const shownGrowth = ({ memoryGrowth, memorySlope, points }: Summary): string => 
 }
 
 const describe = (summary: Summary): string => {
-  const { ledger, descriptors, points, lives, logLines } = summary
+  const { ledger, descriptors, points, lives, logLines, recordings } = summary
   const loads = points.map(({ load }) => Math.round(load * 1000) / 10)
   return [
     ...ledger.lines,
     `quiet points   ${points.length}, at most ${Math.max(...loads)} % of a processor`,
     shownGrowth(summary),
     `descriptors    ${descriptors.base} at first, ${descriptors.peak} at most, ${descriptors.end} at the end`,
-    `the daemon     ${lives} ${lives === 1 ? 'life' : 'lives'}, ${logLines} lines of log`,
+    `the daemon     ${lives} ${lives === 1 ? 'life' : 'lives'}, ${logLines} lines of log, ${recordings} recordings replayed`,
   ].join('\n')
 }
 
@@ -58,6 +58,7 @@ const main = async (args: readonly string[]): Promise<number> => {
     if (!(error instanceof SoakFailed)) throw error
     say(`\nLast actions:\n${error.lastActions.join('\n')}`)
     say(`\nThe daemon's last lines:\n${error.lastWords.join('\n')}`)
+    say(`\nMemory at quiet points: ${error.memory.join(', ')} kB`)
     say(`\nFAILED: ${error.message}\nseed ${seed}; logs are in ${logs}`)
     return 1
   }

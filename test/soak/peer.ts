@@ -1,4 +1,7 @@
-/** The two ends of a soak's conversations, in their containers: `test/support/peers/soak.py`, led from here. */
+/**
+ * The two ends of a soak's conversations, in their containers, led from here: `test/support/peers/soak.py`, and `soak_types.py` for
+ * links that are not `unix`.
+ */
 import * as t from 'io-ts'
 import type { Place } from '../support/container.ts'
 import { type Kind, startPeerProcess } from '../support/peer.ts'
@@ -53,6 +56,14 @@ const Report = t.type({
 })
 const Occupant = t.type({ ino: t.string })
 
+const Faults = t.type({ faults: t.array(t.string) })
+
+export type UseType = 'rest' | 'dbus' | 'wayland' | 'drm'
+export type LinkType = 'unix' | UseType
+
+/** What a client of such a link does: its values are what the peers' functions take, by name. */
+export type Plan = Readonly<Record<string, number | string | boolean>>
+
 export interface SoakPeer {
   /** One conversation through the socket at that path. */
   talk(path: string, header: Header): Promise<Outcome>
@@ -61,8 +72,17 @@ export interface SoakPeer {
   /** Connect and be gone, so often; the errno of the last that was refused. */
   leave(path: string, packets: boolean, count: number): Promise<string>
 
+  /** One conversation through a link that is not `unix`; where it is one of a device, a look at its node. */
+  use(type: UseType, path: string, plan: Plan): Promise<Outcome>
+
   /** Listen there and be the provider of all who come. */
   provide(name: string, path: string, kind: Kind): Promise<void>
+  /** The same for links that are not `unix`; `number`: of the device, where it is one. */
+  offer(type: UseType, name: string, path: string, number: string): Promise<void>
+  /** The device's node is gone. */
+  unplug(path: string): Promise<void>
+  /** What such providers met that no client of theirs may cause, since the last time. */
+  faults(): Promise<readonly string[]>
   /** Stop listening; conversations go on. */
   close(name: string): Promise<void>
   stall(ms: number): Promise<unknown>
@@ -81,6 +101,15 @@ export const startSoakPeer = async (place: Place): Promise<SoakPeer> => {
     storm: async (path, headers) => (await ask(Storm, 'storm', { path, headers }, PATIENCE_MS)).outcomes,
     leave: async (path, packets, count) => (await ask(Left, 'leave', { path, packets, count })).refused,
 
+    use: (type, path, plan) => ask(Outcome, 'use', { type, path, plan }, PATIENCE_MS),
+
+    offer: async (type, name, path, number) => {
+      await ask(Nothing, 'offer', { type, name, path, number }, PATIENCE_MS)
+    },
+    unplug: async path => {
+      await ask(Nothing, 'unplug', { path })
+    },
+    faults: async () => (await ask(Faults, 'offer_faults', {})).faults,
     provide: async (name, path, kind) => {
       await ask(Nothing, 'listen', { name, path, kind, replace: true })
       await ask(Nothing, 'answer', { listener: name })

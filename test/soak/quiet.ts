@@ -6,6 +6,7 @@ import { grown } from '../support/daemon-descriptors.ts'
 import { eventually } from '../support/eventually.ts'
 import { nap, now } from './clock.ts'
 import type { SoakDaemon } from './daemon.ts'
+import { type Groups, nothingIsMounted, stillCounted } from './kernel-leftovers.ts'
 import { Violation } from './ledger.ts'
 import { nothingIsPlanted, tidyUp } from './leftovers.ts'
 import type { Stage } from './stage.ts'
@@ -18,6 +19,8 @@ const LOAD_WINDOW_MS = 500
 const IDLE_WITHIN_MS = 15_000
 const RELEASED_WITHIN_MS = 30_000
 const CLOSED_WITHIN_MS = 15_000
+/** Who is half closed is heard for as long as `--linger` says. */
+const COUNTED_WITHIN_MS = 75_000
 
 export interface QuietPoint {
   readonly at: number
@@ -71,6 +74,19 @@ const everythingIsReleased = (daemon: SoakDaemon): Promise<boolean> =>
     ),
   )
 
+const nobodyIsCounted = (daemon: SoakDaemon): Promise<boolean> =>
+  holds(
+    eventually(
+      'no link counts a connection where no client is',
+      async () => {
+        const counted = await stillCounted(daemon)
+        if (counted.length === 0) return true
+        throw new Error(counted.join('; '))
+      },
+      COUNTED_WITHIN_MS,
+    ),
+  )
+
 const descriptorsAreBack = (daemon: SoakDaemon, base: readonly string[]): Promise<boolean> =>
   holds(
     eventually(
@@ -84,8 +100,19 @@ const descriptorsAreBack = (daemon: SoakDaemon, base: readonly string[]): Promis
     ),
   )
 
-/** Come to rest, look, and go on. `base`: the descriptors of a daemon that has nothing to do yet. */
-export const comeToRest = async (stage: Stage, base: readonly string[]): Promise<QuietPoint | undefined> => {
+export interface Resting {
+  /** The descriptors of a daemon that has nothing to do yet. */
+  readonly base: readonly string[]
+  /** Where the containers have their roots. */
+  readonly scratch: string
+  readonly groups: Groups
+}
+
+/** Come to rest, look, and go on. */
+export const comeToRest = async (
+  stage: Stage,
+  { base, scratch, groups }: Resting,
+): Promise<QuietPoint | undefined> => {
   const { daemon, pantavisor, links } = stage.parts
   await stage.disturbances.close()
   await everythingHasSettled(stage)
@@ -93,6 +120,7 @@ export const comeToRest = async (stage: Stage, base: readonly string[]): Promise
   if (stage.over) return undefined
   stage.note('at rest')
   await everythingWorks(stage)
+  await nobodyIsCounted(daemon)
   const load = await holds(daemon.isIdle(MOST_IDLE_LOAD, LOAD_WINDOW_MS, IDLE_WITHIN_MS))
 
   let point: QuietPoint | undefined
@@ -102,6 +130,8 @@ export const comeToRest = async (stage: Stage, base: readonly string[]): Promise
     await stage.isRead()
     await everythingIsReleased(daemon)
     nothingIsPlanted(stage)
+    nothingIsMounted(stage, scratch, daemon.pid)
+    groups.look()
     tidyUp(stage)
     await descriptorsAreBack(daemon, base)
     await holds(daemon.isIdle(MOST_IDLE_LOAD, LOAD_WINDOW_MS, IDLE_WITHIN_MS))

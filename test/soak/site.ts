@@ -1,21 +1,30 @@
 /** A container of a soak with the peer in it, as often as it is killed and started again. */
-import { type Dirent, lstatSync, readdirSync, rmSync } from 'node:fs'
+import { type Dirent, lstatSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Container, type ContainerOptions, startContainer } from '../support/container.ts'
+import type { TestGroup } from '../support/device-cgroup.ts'
 import type { Kind } from '../support/peer.ts'
 import { now } from './clock.ts'
-import { type SoakPeer, startSoakPeer } from './peer.ts'
+import { type LinkType, type SoakPeer, startSoakPeer } from './peer.ts'
 
 /** Where something could be planted; the rest is the host's own, or the kernel's. */
 const WRITABLE = ['/run', '/tmp', '/opt', '/etc', '/dev'] as const
 
-/** What a provider offers: a name to listen on, of one type at a time. */
+/** What a provider offers: a name to listen on, of one kind at a time, or a device. */
 export interface Service {
+  readonly type: LinkType
   readonly name: string
   readonly path: string
   readonly site: Site
+  /** Of the socket, where the type leaves that to the provider. */
   kind: Kind
+  /** Of the device, where it is one. */
+  number: string
 }
+
+/** Let a peer be the provider of a service. */
+export const provide = (peer: SoakPeer, { type, name, path, kind, number }: Service): Promise<void> =>
+  type === 'unix' ? peer.provide(name, path, kind) : peer.offer(type, name, path, number)
 
 /** A container that runs. */
 interface Running {
@@ -35,6 +44,12 @@ const kindOf = (entry: Dirent): Node['kind'] => {
   return entry.isSocket() ? 'socket' : 'other'
 }
 
+/** As its first process has them (proc_pid_mountinfo(5)); one that is mounted over comes twice. */
+const mountPointsOf = ({ pid }: Container): readonly string[] =>
+  readFileSync(`/proc/${pid}/mountinfo`, 'utf8')
+    .split('\n')
+    .flatMap(line => line.split(' ')[4] ?? [])
+
 const isGone = (error: unknown): boolean =>
   error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR')
 
@@ -44,6 +59,8 @@ export class Site {
   readonly #scratch: string
   readonly #options: ContainerOptions
   #running: Running | undefined
+  /** As they were when it started. */
+  #mounts: readonly string[] = []
   /** When it last was not as it should be; its peers' deaths until then are no surprise. */
   #disturbedAt = 0
   /** Somebody is doing something to it that nothing else may be done along with. */
@@ -53,6 +70,8 @@ export class Site {
    * are not the daemon's any more.
    */
   keepsFolders = false
+  /** A device cgroup for its first process, which denies what a link has to be granted. */
+  group: TestGroup | undefined
   /** What a killed daemon left here, by path: its successor knows nothing of it. */
   readonly orphans = new Map<string, string>()
 
@@ -88,8 +107,10 @@ export class Site {
   async start(): Promise<void> {
     const container = await startContainer(this.name, this.#scratch, this.#options)
     const peer = await startSoakPeer(container)
-    for (const service of this.services) await peer.provide(service.name, service.path, service.kind)
+    for (const service of this.services) await provide(peer, service)
+    this.group?.take(container.pid)
     this.#running = { container, peer }
+    this.#mounts = mountPointsOf(container)
     this.#disturbedAt = now()
   }
 
@@ -116,7 +137,7 @@ export class Site {
     await peer.kill()
     await afterMs()
     const next = await startSoakPeer(container)
-    for (const service of this.services) await next.provide(service.name, service.path, service.kind)
+    for (const service of this.services) await provide(next, service)
     this.#running = { container, peer: next }
     this.#disturbedAt = now()
   }
@@ -124,6 +145,16 @@ export class Site {
   /** Whether its peer was ended on purpose at or after that time. */
   wasDisturbedSince(at: number): boolean {
     return !this.runs || this.#disturbedAt >= at
+  }
+
+  /** Where something is mounted in it that was not when it started. */
+  get moreMounts(): readonly string[] {
+    const known = [...this.#mounts]
+    return mountPointsOf(this.container).filter(each => {
+      const at = known.indexOf(each)
+      if (at !== -1) known.splice(at, 1)
+      return at === -1
+    })
   }
 
   /** Everything in it that could have been planted. Looked at from outside, so it may change meanwhile. */

@@ -15,11 +15,14 @@ import { CONSUMERS } from './disturbances/consumers.ts'
 import { DRAIN, KILL } from './disturbances/daemon.ts'
 import type { Disturbance } from './disturbances/disturbance.ts'
 import { GRAPH } from './disturbances/graph.ts'
+import { LISTENERS } from './disturbances/listeners.ts'
 import { PROVIDERS } from './disturbances/providers.ts'
+import { Groups } from './kernel-leftovers.ts'
 import { Ledger, Violation } from './ledger.ts'
 import { nothingIsPlanted } from './leftovers.ts'
 import { Pantavisor } from './pantavisor.ts'
 import { comeToRest, memorySamples, type QuietPoint } from './quiet.ts'
+import { replayAll } from './recordings.ts'
 import { Stage } from './stage.ts'
 import { growth, slopePerMinute } from './statistics.ts'
 
@@ -68,6 +71,8 @@ export interface Summary {
   /** Kilobytes that the last quiet points are above the first; `undefined`: there were too few to tell. */
   readonly memoryGrowth: number | undefined
   readonly logLines: number
+  /** Recordings that were replayed. */
+  readonly recordings: number
 }
 
 /** A soak that failed: why, and what is needed to look into it. */
@@ -75,12 +80,15 @@ export class SoakFailed extends Error {
   override readonly name = 'SoakFailed'
   readonly lastActions: readonly string[]
   readonly lastWords: readonly string[]
+  /** Kilobytes, at the quiet points there were. */
+  readonly memory: readonly number[]
 
-  constructor(why: unknown, ledger: Ledger, daemon: SoakDaemon) {
+  constructor(why: unknown, ledger: Ledger, daemon: SoakDaemon, points: readonly QuietPoint[]) {
     const itself = why instanceof Error ? why.stack : String(why)
     super(why instanceof Violation ? why.message : `the soak itself failed: ${itself}`, { cause: why })
     this.lastActions = ledger.lastActions
     this.lastWords = daemon.log.lastLines
+    this.memory = points.map(({ memory }) => memory)
   }
 }
 
@@ -91,10 +99,12 @@ class Soak {
   readonly #random: Random
   readonly #stage: Stage
   readonly #clients: Clients
+  readonly #groups: Groups
   readonly #points: QuietPoint[] = []
   #actors: readonly Promise<void>[] = []
   #base: readonly string[] = []
   #peak = 0
+  #recordings = 0
   #counted = { at: now(), lines: 0, disturbances: 0 }
 
   constructor(options: SoakOptions) {
@@ -110,6 +120,8 @@ class Soak {
       isPatient: options.seconds >= PATIENT_FROM_S,
     })
     this.#clients = new Clients(this.#stage)
+    const { consumers } = this.#stage.parts
+    this.#groups = new Groups(consumers.filter(({ name }) => name === 'app' || name === 'guest'))
   }
 
   async run(): Promise<Summary> {
@@ -122,10 +134,12 @@ class Soak {
       await daemon.drain()
       daemon.look()
       nothingIsPlanted(this.#stage)
+      this.#groups.look()
+      this.#recordings = await replayAll(daemon.recordings)
       return this.#summary()
     } catch (why) {
       daemon.readOn()
-      throw new SoakFailed(why, ledger, daemon)
+      throw new SoakFailed(why, ledger, daemon, this.#points)
     } finally {
       await this.#strike()
     }
@@ -166,6 +180,7 @@ class Soak {
       ...PROVIDERS,
       ...CONSUMERS,
       ...GRAPH,
+      ...LISTENERS,
       ...(killDaemon ? [KILL] : []),
       ...(drainDaemon ? [DRAIN] : []),
     ]
@@ -219,6 +234,7 @@ class Soak {
         if (!site.runs || site.busy) continue
         try {
           this.#clients.judgeProblems(await site.peer.problems(), site.name)
+          this.#clients.judgeFaults(await site.peer.faults(), site.name)
         } catch (error) {
           if (error instanceof Violation || !site.wasDisturbedSince(from)) throw error
         }
@@ -234,7 +250,11 @@ class Soak {
     while (!this.#stage.over) {
       const until = Math.min(end, now() + unrest)
       while (now() < until && !this.#stage.over) await nap(LOOK_EVERY_MS)
-      const point = await comeToRest(this.#stage, this.#base)
+      const point = await comeToRest(this.#stage, {
+        base: this.#base,
+        scratch: this.#scratch,
+        groups: this.#groups,
+      })
       if (point === undefined) return
       this.#points.push(point)
       this.#judgeLog()
@@ -282,6 +302,7 @@ class Soak {
       memorySlope: slopePerMinute(samples),
       memoryGrowth: growth(samples),
       logLines: daemon.loudLines,
+      recordings: this.#recordings,
     }
   }
 
@@ -294,6 +315,7 @@ class Soak {
     await Promise.all(this.#stage.sites.map(site => site.kill()))
     await Promise.allSettled(this.#actors)
     await pantavisor.stop()
+    this.#groups.remove()
     rmSync(this.#scratch, { recursive: true, force: true })
   }
 }

@@ -13,6 +13,7 @@ import { bodyOf, type Extra, type SoakLink } from './links.ts'
 import type { Pantavisor } from './pantavisor.ts'
 import type { Header } from './peer.ts'
 import type { Site } from './site.ts'
+import { probeFor } from './uses.ts'
 
 /**
  * A link that can work does so this long after the last thing that was done to it. Far longer than an interval: it may
@@ -125,12 +126,16 @@ export class Stage {
     const { consumer, target, service } = link
     if (!consumer.runs) return 'its consumer does not run'
     const { peer } = consumer
+    const { type } = service
     try {
-      const { outcome, why } = await peer.talk(target, this.header(link, this.parts.random, {}))
+      const { outcome, why } =
+        type === 'unix'
+          ? await peer.talk(target, this.header(link, this.parts.random, {}))
+          : await peer.use(type, target, probeFor(type, { consumer: consumer.name, number: service.number }))
       if (outcome === 'done') return undefined
       if (outcome === 'wrong') throw new Violation(`${link.key}: ${why}`)
       // A client of the right type cannot tell the daemon that it has planted the wrong one: one of the other can.
-      if (why === 'EPROTOTYPE') await peer.leave(target, service.kind !== 'seqpacket', 1)
+      if (type === 'unix' && why === 'EPROTOTYPE') await peer.leave(target, service.kind !== 'seqpacket', 1)
       return `${outcome}: ${why}`
     } catch (error) {
       if (error instanceof Violation || !consumer.wasDisturbedSince(link.since)) throw error

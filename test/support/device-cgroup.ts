@@ -36,9 +36,11 @@ const mountDevices = (): string | undefined => {
   return undefined
 }
 
+export const hasDeviceControl = (): boolean => mountDevices() !== undefined
+
 /** Whether a test that needs this may go on. */
 export const hasDeviceCgroups = (t: TestContext): boolean =>
-  mayGoOn(t, mountDevices() === undefined ? 'needs the devices controller of cgroups, version 1' : undefined)
+  mayGoOn(t, !hasDeviceControl() ? 'needs the devices controller of cgroups, version 1' : undefined)
 
 export const hasUnifiedCgroups = (t: TestContext): boolean =>
   mayGoOn(t, mountedAt('cgroup2', '') === undefined ? 'needs cgroups, version 2' : undefined)

@@ -4,7 +4,9 @@ import * as t from 'io-ts'
 import { type Found, MessageReader } from '../../../plugins/dbus/message-reader.ts'
 import { decode } from '../../support/dbus-wire.ts'
 import { owesBothEndsOfBus, Script, scripts } from '../dbus-conversation.ts'
+import { Handshakes, handshakes, nobodySpeaksForUs } from '../dbus-handshake.ts'
 import { mutated } from '../dbus-messages.ts'
+import { areReadAsTheBusDoes, Rules, rules } from '../match-rules.ts'
 import { check, targetOf } from '../target.ts'
 
 const MOST_FIELD_BYTES = 64 * 1024
@@ -37,5 +39,7 @@ export const target = targetOf('dbus', 'messages and what becomes of them', [
     tries: 3000,
     holds: readsAsSpecified,
   }),
+  check({ name: 'handshake', inputs: handshakes, kept: Handshakes, tries: 200, holds: nobodySpeaksForUs }),
+  check({ name: 'match-rules', inputs: rules, kept: Rules, tries: 1000, holds: areReadAsTheBusDoes }),
   check({ name: 'conversation', inputs: scripts, kept: Script, tries: 300, holds: owesBothEndsOfBus }),
 ])

@@ -57,9 +57,11 @@ const deletes: Disturbance = {
   },
 }
 
-/** The folder of a target is there only while the link is planted. */
-const folderIsGone = (error: unknown): undefined => {
-  if (error instanceof PeerRefused && error.errno === 'ENOENT') return undefined
+/** The folder of a target is there only while the link is planted; and what is mounted cannot be replaced. */
+const NO_PLACE: ReadonlySet<string> = new Set(['ENOENT', 'EBUSY'])
+
+const hasNoPlace = (error: unknown): undefined => {
+  if (error instanceof PeerRefused && NO_PLACE.has(error.errno)) return undefined
   throw error
 }
 
@@ -83,12 +85,12 @@ const occupies: Disturbance = {
           const how = random.pick(['socket', 'file'] as const)
           stage.note(`${site.name} puts a ${how} of its own at ${target}`)
           site.keepsFolders = true
-          const vacate = await site.peer.occupy(target, how).catch(folderIsGone)
+          const vacate = await site.peer.occupy(target, how).catch(hasNoPlace)
           if (vacate === undefined) return
           await nap(random.below(1500))
           await vacate()
           if (!stage.parts.isPatient || random.chance(0.7)) {
-            link.role = link.role === 'any' ? 'monitor' : 'any'
+            link.role = link.otherRole()
             stage.publish()
           }
           stage.note(`${site.name} takes it away from ${target}`)
@@ -113,7 +115,9 @@ const mountsOver: Disturbance = {
   run: async (stage, random) => {
     const site = idleOne(random, stage.parts.consumers)
     if (site === undefined) return false
-    const folders = ['/run', '/run/pvx', '/tmp'].filter(folder => linksIn(stage, site, folder).length > 0)
+    const folders = ['/run', '/run/pvx', '/tmp', '/dev/pvx'].filter(
+      folder => linksIn(stage, site, folder).length > 0,
+    )
     const folder = folders[random.below(Math.max(1, folders.length))]
     if (folder === undefined) return false
     const links = linksIn(stage, site, folder)

@@ -3,6 +3,7 @@ import { nap, now } from '../clock.ts'
 import { Violation } from '../ledger.ts'
 import type { Extra, SoakLink } from '../links.ts'
 import { MOODS } from '../pantavisor.ts'
+import type { Service } from '../site.ts'
 import type { Stage } from '../stage.ts'
 import { busy, type Disturbance, idleOne } from './disturbance.ts'
 
@@ -48,6 +49,12 @@ const linkLeaves: Disturbance = {
   },
 }
 
+/** Services that a link of the same type can have. */
+const alike = (stage: Stage, service: Service): readonly [Service, ...Service[]] => [
+  service,
+  ...stage.parts.services.filter(each => each.type === service.type && each !== service),
+]
+
 const linkChanges: Disturbance = {
   name: 'link changes',
   weight: 5,
@@ -57,10 +64,10 @@ const linkChanges: Disturbance = {
     const change = random.pick(['role', 'interface', 'target', 'provider'] as const)
     await busy(link, () =>
       stage.disturb([link], 'cuts', async () => {
-        if (change === 'role') link.role = link.role === 'any' ? 'monitor' : 'any'
-        else if (change === 'interface') link.interface = link.interface === 'unix' ? 'a label' : 'unix'
+        if (change === 'role') link.role = link.otherRole()
+        else if (change === 'interface') link.interface = link.otherInterface()
         else if (change === 'target') link.target = random.pick(link.targets)
-        else link.service = random.pick(stage.parts.services)
+        else link.service = random.pick(alike(stage, link.service))
         stage.note(
           `${link.name} is given ${change} ${change === 'provider' ? link.service.name : link[change]}`,
         )

@@ -1,7 +1,8 @@
 /** What happens to providers: they restart, crash, stall, leave, and come back as something else. */
+import { DEVICES } from '../cast.ts'
 import { nap } from '../clock.ts'
 import type { SoakLink } from '../links.ts'
-import type { Service } from '../site.ts'
+import { provide, type Service } from '../site.ts'
 import type { Stage } from '../stage.ts'
 import { busy, type Disturbance, idleOne } from './disturbance.ts'
 
@@ -90,7 +91,7 @@ const changesType: Disturbance = {
   run: async (stage, random) => {
     const service = random.pick(stage.parts.services)
     const { site } = service
-    if (site.busy) return false
+    if (site.busy || service.type !== 'unix') return false
     await busy(site, () =>
       stage.disturb(usersOf(stage, service), 'cuts', async () => {
         await site.peer.close(service.name)
@@ -104,4 +105,26 @@ const changesType: Disturbance = {
   },
 }
 
-export const PROVIDERS: readonly Disturbance[] = [restarts, crashes, stalls, leaves, changesType]
+/** Hotplug: the device goes, and comes back as another one or the same. A look every five seconds finds out. */
+const replugs: Disturbance = {
+  name: 'device goes and comes back',
+  weight: 3,
+  run: async (stage, random) => {
+    const service = stage.parts.services.find(({ type }) => type === 'drm')
+    if (service === undefined || service.site.busy) return false
+    const { site, name, path } = service
+    await busy(site, () =>
+      stage.disturb(usersOf(stage, service), 'cuts', async () => {
+        stage.note(`${name} of ${site.name} is gone`)
+        await site.peer.unplug(path)
+        await nap(random.below(stage.parts.isPatient && random.chance(0.3) ? 8000 : 1500))
+        service.number = random.pick(DEVICES)
+        await provide(site.peer, service)
+        stage.note(`${name} of ${site.name} is ${service.number}`)
+      }),
+    )
+    return true
+  },
+}
+
+export const PROVIDERS: readonly Disturbance[] = [restarts, crashes, stalls, leaves, changesType, replugs]

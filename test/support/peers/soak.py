@@ -14,6 +14,7 @@ import threading
 import time
 
 import peer
+import soak_types
 from peer import MOST_DESCRIPTORS, operation, sockets
 
 HEADER = 256
@@ -32,7 +33,7 @@ SOURCE = memoryview(once + once[:LONGEST])
 CUT = (errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN)
 
 # A provider that is stalled neither accepts, reads nor writes.
-running = threading.Event()
+running = soak_types.running
 running.set()
 
 
@@ -481,7 +482,12 @@ def occupy(path, how):
     else:
         with open(aside, 'w', encoding='utf-8') as file:
             file.write('mine')
-    os.rename(aside, path)
+    try:
+        os.rename(aside, path)
+    except OSError:
+        # A node that is mounted there cannot be replaced (EBUSY).
+        os.unlink(aside)
+        raise
     return {'ino': str(os.lstat(path).st_ino)}
 
 
