@@ -18,7 +18,7 @@ const KEEP_ALIVE = bytesOf('keep-alive')
 const STATUS_AT = 9
 const STATUS_END = 12
 
-export const SWITCHING_PROTOCOLS = 101
+const SWITCHING_PROTOCOLS = 101
 
 export class ResponseHead {
   readonly #lines = new LineReader()

@@ -11,7 +11,7 @@ import { inUrl, type ListenAddress, parseListenAddress } from '../inspector/list
 import { nearest } from './nearest.ts'
 
 /** sun_path holds 108 bytes with its final NUL (unix(7)). */
-export const MAX_SOCKET_PATH_BYTES = 107
+const MAX_SOCKET_PATH_BYTES = 107
 
 export type OptionKind =
   | { readonly _tag: 'path' }
@@ -248,7 +248,7 @@ const SWITCH_WORDS = new Map([
 ])
 
 /** What stands for the value in usage and documents: `--interval MS`. */
-export const placeholderOf = (kind: OptionKind): string => {
+const placeholderOf = (kind: OptionKind): string => {
   switch (kind._tag) {
     case 'path':
       return 'PATH'

@@ -19,7 +19,7 @@ const DAEMON: Verb = {
   load: () => import('./commands/daemon.ts'),
 }
 
-export const VERBS: readonly Verb[] = [
+const VERBS: readonly Verb[] = [
   DAEMON,
   {
     name: 'links',

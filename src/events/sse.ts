@@ -14,7 +14,7 @@ export interface Reader {
   onDrained(again: () => void): void
 }
 
-export const textOf = (event: StreamEvent): string => {
+const textOf = (event: StreamEvent): string => {
   const id = 'seq' in event && event.type !== 'hello' ? `id: ${event.seq}\n` : ''
   return `${id}event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`
 }

@@ -58,7 +58,7 @@ export interface Site {
   readonly run: (...command: readonly string[]) => Promise<Ended>
 }
 
-export const addressOf = (target: string): string => `unix:path=${target}`
+const addressOf = (target: string): string => `unix:path=${target}`
 
 export const busEntry = (
   app: Container,

@@ -49,7 +49,7 @@ const slotOf = (key: string): Signal<LinkRow | null> => {
   return fresh
 }
 
-export const presentRows = computed<readonly LinkRow[]>(() => {
+const presentRows = computed<readonly LinkRow[]>(() => {
   rowsVersion.value
   return [...rows.values()]
     .flatMap(row => row.peek() ?? [])
@@ -113,7 +113,7 @@ export const shownRows = computed<readonly LinkRow[]>(() => {
 })
 
 /** `null`: every link is. */
-export const shownKeys = computed<ReadonlySet<string> | null>(() =>
+const shownKeys = computed<ReadonlySet<string> | null>(() =>
   linkFilter.value.trim() === '' ? null : new Set(shownRows.value.map(({ key }) => key)),
 )
 
@@ -226,8 +226,6 @@ export const shownEntries = computed<readonly LogEntry[]>(() => {
       ),
   )
 })
-
-export const allEntries = (): readonly LogEntry[] => entries
 
 /** Of the chosen link, up to the position. */
 export const chosenEntries = computed<readonly LogEntry[]>(() => {
