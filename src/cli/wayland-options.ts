@@ -1,7 +1,7 @@
 /** The daemon's options for `wayland` links: what is remembered of one connection. */
 import type { Limits } from '../model/limits.ts'
-import type { Option } from './arguments.ts'
 import { limitOption, MILLION } from './limit-option.ts'
+import type { Option } from './option-kinds.ts'
 
 export const waylandOptions = <C extends { readonly limits: Limits }>(): readonly Option<C>[] => [
   limitOption(
