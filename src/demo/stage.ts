@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DemoContainer } from './containers.ts'
 import type { DaemonProcess } from './daemon-process.ts'
-import { BUS, DISPLAY, ECHO, GREETER } from './peers.ts'
+import { BUS, DISPLAY, ECHO, GREETER } from './places.ts'
 
 export interface Stage {
   readonly folder: string
