@@ -17,7 +17,8 @@ import type { DoneActorEvent, ErrorActorEvent } from 'xstate'
 import { enqueueActions, setup } from 'xstate'
 import type { DesiredLink, Plan } from '../src/model/desired.ts'
 import type { LinkKey } from '../src/model/link.ts'
-import type { LinkEvent, LinkMachine } from './link.machine.ts'
+import type { LinkMachine } from './link.machine.ts'
+import type { LinkEvent } from './link-context.ts'
 
 export interface DaemonContext {
   /** How many links have an actor, those being torn down included. */

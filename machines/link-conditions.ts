@@ -2,19 +2,13 @@
 import type { Condition } from '../src/model/condition.ts'
 import { withCondition } from '../src/model/condition.ts'
 import type { DesiredLink } from '../src/model/desired.ts'
-import type { InjectError } from '../src/model/errors.ts'
 import { describeError } from '../src/model/errors.ts'
-import type { MediationId, Planted } from '../src/model/mediation.ts'
+import type { LinkContext } from './link-context.ts'
 
 /** Where a link is, in the four words everybody uses. */
 export type Stage = 'pending' | 'injecting' | 'mediating' | 'tearing-down'
 
-export interface Described {
-  readonly wanted: DesiredLink
-  readonly lastError: InjectError | null
-  readonly mediation: { readonly id: MediationId; readonly planted: Planted } | null
-  readonly conditions: readonly Condition[]
-}
+type Described = Pick<LinkContext, 'wanted' | 'lastError' | 'mediation' | 'conditions'>
 
 type Finding = Omit<Condition, 'lastTransitionTime'>
 

@@ -43,9 +43,7 @@
  * An effect that throws counts as a Left that waiting cannot help.
  */
 import { and, assign, not, or, raise, setup } from 'xstate'
-import type { E } from '../src/fp.ts'
 import type { Chance } from '../src/model/chance.ts'
-import type { Condition } from '../src/model/condition.ts'
 import type { DesiredLink } from '../src/model/desired.ts'
 import { sameVerdict } from '../src/model/desired.ts'
 import type { InjectError } from '../src/model/errors.ts'
@@ -54,9 +52,18 @@ import type { Limits } from '../src/model/limits.ts'
 import { DEFAULT_LIMITS } from '../src/model/limits.ts'
 import type { LinkKey } from '../src/model/link.ts'
 import { sameButProvider, sameLink } from '../src/model/link.ts'
-import type { Mediation, TeardownReport } from '../src/model/mediation.ts'
+import type { TeardownReport } from '../src/model/mediation.ts'
 import type { Stage } from './link-conditions.ts'
 import { conditionsOf } from './link-conditions.ts'
+import type {
+  ChangeInput,
+  EffectResult,
+  HeldMediation,
+  InjectInput,
+  LinkContext,
+  LinkEvent,
+  TeardownInput,
+} from './link-context.ts'
 import { notProvided } from './not-provided.ts'
 
 export interface LinkEnvironment {
@@ -68,39 +75,6 @@ export interface LinkEnvironment {
   readonly limits?: Pick<Limits, 'retryMs' | 'retryMaxMs' | 'deviceRetryMs'>
 }
 
-/** A live mediation as a snapshot may hold it. */
-export type HeldMediation = Pick<Mediation, 'id' | 'planted'>
-
-export interface LinkContext {
-  readonly key: LinkKey
-  readonly wanted: DesiredLink
-  /** What is wanted by now, where that changed while an injection ran. */
-  readonly next: DesiredLink | null
-  /** Failures in a row; mediating for a minute forgives them. */
-  readonly attempt: number
-  readonly retryDelayMs: number
-  readonly lastError: InjectError | null
-  /** When the link came to its present one of the four states. */
-  readonly since: number
-  readonly mediation: HeldMediation | null
-  readonly conditions: readonly Condition[]
-}
-
-export interface LinkWanted {
-  readonly type: 'link.wanted'
-  readonly desired: DesiredLink
-  readonly resync: boolean
-  /** The plugin can follow a change of the provider in place. */
-  readonly canChange: boolean
-}
-
-/** What a link can be told. */
-export type LinkEvent =
-  | LinkWanted
-  | { readonly type: 'link.unwanted' }
-  | { readonly type: 'target.lost' }
-  | { readonly type: 'consumer.exited' }
-
 /** How effects end, raised by the machine to itself so that each substate answers in its own row. */
 type EffectEvent =
   | { readonly type: 'inject.done'; readonly mediation: HeldMediation }
@@ -109,25 +83,7 @@ type EffectEvent =
   | { readonly type: 'change.failed'; readonly error: InjectError }
   | { readonly type: 'teardown.done' }
 
-export interface InjectInput {
-  readonly desired: DesiredLink
-  /** What a lost target left alive. */
-  readonly kept: HeldMediation | null
-}
-
-export interface ChangeInput {
-  readonly desired: DesiredLink
-  readonly mediation: HeldMediation | null
-}
-
-export interface TeardownInput {
-  readonly key: LinkKey
-  readonly mediation: HeldMediation | null
-}
-
-export type EffectResult = E.Either<InjectError, HeldMediation>
-
-export interface LinkInput {
+interface LinkInput {
   readonly desired: DesiredLink
 }
 

@@ -21,7 +21,7 @@ const UNSEEN_FROM_BYTES = 32 * 1024
 /** The most that one sendmsg can carry (SCM_MAX_FD, unix(7)), and so the most that a message has had on any bus. */
 const MOST_DESCRIPTORS = 253
 /** Of what is held back from a client that may not hear anything yet. */
-export const MOST_HELD_BYTES = 1024 * 1024
+const MOST_HELD_BYTES = 1024 * 1024
 
 /** What becomes of a message, once all that a verdict means to others is done. */
 export type Fate =

@@ -1,18 +1,9 @@
 /** The line in front of a chunk: its size, and extensions, which are for the next hop only (RFC 9112 section 7.1). */
 import type { ByteView } from '../../src/relay/contract.ts'
-import {
-  BACKSLASH,
-  DOUBLE_QUOTE,
-  EQUALS,
-  hexDigitAt,
-  runEnd,
-  SEMICOLON,
-  skipBlanks,
-  TOKEN,
-} from './octets.ts'
+import { ChunkSize } from './chunk-size.ts'
+import { BACKSLASH, DOUBLE_QUOTE, EQUALS, runEnd, SEMICOLON, skipBlanks, TOKEN } from './octets.ts'
 
 export const CHUNK_LINE_BYTES = 1024
-const MOST_DIGITS = 16
 
 /** Behind its closing quote, or -1. Controls were looked for before; a quoted pair may quote anything else. */
 const quotedStringEnd = (view: ByteView, start: number, end: number): number => {
@@ -42,25 +33,22 @@ const areExtensions = (view: ByteView, start: number, end: number): boolean => {
 }
 
 export class ChunkLine {
-  /** Of the data. */
-  size = 0
+  readonly #size = new ChunkSize()
   /** Where the digits end, and extensions, if any, begin. */
   sizeEnd = 0
 
+  /** Of the data. */
+  get size(): number {
+    return this.#size.bytes
+  }
+
   /** False: it is none. */
   read(view: ByteView, start: number, end: number): boolean {
-    let size = 0
+    const size = this.#size
+    size.clear()
     let at = start
-    while (at < end) {
-      const digit = hexDigitAt(view, at)
-      if (digit < 0) break
-      size = size * 16 + digit
-      at += 1
-    }
-    this.size = size
+    while (at < end && size.take(view, at)) at += 1
     this.sizeEnd = at
-    const digits = at - start
-    if (digits === 0 || digits > MOST_DIGITS || size > Number.MAX_SAFE_INTEGER) return false
-    return at === end || areExtensions(view, at, end)
+    return size.isValid && (at === end || areExtensions(view, at, end))
   }
 }

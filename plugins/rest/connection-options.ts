@@ -7,10 +7,8 @@ import type { ByteView } from '../../src/relay/contract.ts'
 import type { FieldTable } from './fields.ts'
 import { bytesOf, isWord } from './octets.ts'
 import { REFUSALS, type Refusal } from './refusals.ts'
-import { isToken, ListReader } from './values.ts'
+import { CLOSE, isToken, KEEP_ALIVE, ListReader } from './values.ts'
 
-const CLOSE = bytesOf('close')
-const KEEP_ALIVE = bytesOf('keep-alive')
 const TE = bytesOf('te')
 const UPGRADE = bytesOf('upgrade')
 /** A request that loses one of these is another request. */

@@ -10,7 +10,7 @@ export interface Identity {
   readonly role: string
 }
 
-export const LONGEST_NAME_BYTES = 255
+const LONGEST_NAME_BYTES = 255
 
 const UNCHANGED = /[A-Za-z0-9\-._~]/
 

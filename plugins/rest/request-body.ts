@@ -11,7 +11,7 @@ import { FIGURES } from './figures.ts'
 import { LineReader } from './lines.ts'
 import { CR, LF } from './octets.ts'
 import { REFUSALS, type Refusal } from './refusals.ts'
-import { CHUNKED } from './request-framing.ts'
+import { IN_CHUNKS } from './request-framing.ts'
 
 /** From here on bytes that need no look are left to the relay: below, that costs more than it saves. */
 export const UNSEEN_FROM_BYTES = 32 * 1024
@@ -56,7 +56,7 @@ export class RequestBody {
 
   /** `bytes`: as `RequestFraming.bodyBytes`. It begins at this place in the view. */
   begin(bytes: number, at: number): void {
-    if (bytes === CHUNKED) {
+    if (bytes === IN_CHUNKS) {
       this.#state = 'chunk-line'
       this.#extensionBytes = 0
       this.#lines.begin(at)

@@ -8,7 +8,7 @@ import { REFUSALS, type Refusal } from './refusals.ts'
 import { contentLengthOf, hasLeadingZero, transferCodingOf } from './values.ts'
 
 /** What `RequestFraming.bodyBytes` says of a body in chunks. */
-export const CHUNKED = -1
+export const IN_CHUNKS = -1
 
 /**
  * A tab behind the value is a blank like any other (RFC 9110 section 5.6.3), but some parsers take it for a part of the value
@@ -20,7 +20,7 @@ const hasTab = (view: ByteView, start: number, end: number): boolean => {
 }
 
 export class RequestFraming {
-  /** Or `CHUNKED`. Means something once it was judged. */
+  /** Or `IN_CHUNKS`. Means something once it was judged. */
   bodyBytes = 0
   /** Where the line begins that was taken last. */
   lineStart = 0
@@ -47,7 +47,7 @@ export class RequestFraming {
   /** A `Transfer-Encoding`, likewise. */
   takeCoding(view: ByteView, start: number, end: number, lineEnd: number): void {
     this.#codings += 1
-    this.bodyBytes = CHUNKED
+    this.bodyBytes = IN_CHUNKS
     const coding = hasTab(view, end, lineEnd) ? 'invalid' : transferCodingOf(view, start, end)
     if (coding === 'others') this.#defect ??= REFUSALS.codingUnknown
     if (coding === 'invalid') this.#defect ??= REFUSALS.transferEncoding

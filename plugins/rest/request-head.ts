@@ -99,7 +99,7 @@ export class RequestHead {
     return this.#line.isHttp2 && this.emptyBytes === 0
   }
 
-  /** Of the body; or `CHUNKED`. */
+  /** Of the body; or `IN_CHUNKS`. */
   get bodyBytes(): number {
     return this.#framing.bodyBytes
   }

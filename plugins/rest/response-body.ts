@@ -4,10 +4,9 @@
  */
 import type { ByteView } from '../../src/relay/contract.ts'
 import { CHUNK_LINE_BYTES } from './chunk-line.ts'
-import { CR, hexDigitAt, isBlank, isIn, LF, PLAIN, SEMICOLON } from './octets.ts'
+import { ChunkSize } from './chunk-size.ts'
+import { CR, isBlank, isIn, LF, PLAIN, SEMICOLON } from './octets.ts'
 import { UNSEEN_FROM_BYTES } from './request-body.ts'
-
-const MOST_DIGITS = 16
 
 type State =
   | 'over'
@@ -29,12 +28,11 @@ type State =
   | 'last-end'
 
 export class ResponseBody {
+  readonly #size = new ChunkSize()
   #state: State = 'over'
   /** Of the counted body, or of the chunk. */
   #remaining = 0
-  #digits = 0
   #lineBytes = 0
-  #isLast = false
 
   beginEmpty(): void {
     this.#state = 'over'
@@ -109,8 +107,7 @@ export class ResponseBody {
 
   #beginChunk(): void {
     this.#state = 'size'
-    this.#remaining = 0
-    this.#digits = 0
+    this.#size.clear()
     this.#lineBytes = 0
   }
 
@@ -151,7 +148,7 @@ export class ResponseBody {
         return
       case 'line-end':
         if (octet !== LF) this.#state = 'broken'
-        else this.#state = this.#isLast ? 'trailer-start' : 'data'
+        else this.#beginData()
         return
       case 'data-end':
         this.#state = octet === CR ? 'data-line-end' : 'broken'
@@ -180,18 +177,18 @@ export class ResponseBody {
   }
 
   #lookAtSize(view: ByteView, at: number): void {
-    const digit = hexDigitAt(view, at)
-    if (digit >= 0) {
-      this.#remaining = this.#remaining * 16 + digit
-      this.#digits += 1
-      if (this.#digits > MOST_DIGITS || this.#remaining > Number.MAX_SAFE_INTEGER) this.#state = 'broken'
-      return
-    }
-    this.#isLast = this.#remaining === 0
-    if (this.#digits === 0) this.#state = 'broken'
+    const isDigit = this.#size.take(view, at)
+    if (!this.#size.isValid) this.#state = 'broken'
+    else if (isDigit) return
     else if (view[at] === CR) this.#state = 'line-end'
     else if (view[at] === SEMICOLON) this.#state = 'extensions'
     else this.#state = isBlank(view[at]) ? 'blanks' : 'broken'
+  }
+
+  /** Of the last chunk there is none. */
+  #beginData(): void {
+    this.#remaining = this.#size.bytes
+    this.#state = this.#remaining === 0 ? 'trailer-start' : 'data'
   }
 
   #countLineByte(): void {

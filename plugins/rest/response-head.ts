@@ -8,17 +8,15 @@ import { FieldReader } from './fields.ts'
 import { LineReader } from './lines.ts'
 import { bytesOf, digitAt, isExactly, isWord, SP } from './octets.ts'
 import type { Offers } from './upgrade.ts'
-import { contentLengthOf, endsInChunked, ListReader } from './values.ts'
+import { CLOSE, contentLengthOf, endsInChunked, KEEP_ALIVE, ListReader } from './values.ts'
 
 const HTTP_1 = bytesOf('HTTP/1.')
-const CLOSE = bytesOf('close')
-const KEEP_ALIVE = bytesOf('keep-alive')
 
 /** `HTTP/1.x`, a space, three digits: where what follows them begins. */
 const STATUS_AT = 9
 const STATUS_END = 12
 
-export const SWITCHING_PROTOCOLS = 101
+const SWITCHING_PROTOCOLS = 101
 
 export class ResponseHead {
   readonly #lines = new LineReader()

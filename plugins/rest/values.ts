@@ -19,6 +19,9 @@ import {
 } from './octets.ts'
 
 const CHUNKED = bytesOf('chunked')
+/** Of `Connection` (RFC 9112 section 9.3). */
+export const CLOSE = bytesOf('close')
+export const KEEP_ALIVE = bytesOf('keep-alive')
 
 /** The elements of a list (RFC 9110 section 5.6.1), empty ones too. A list without a comma has one. */
 export class ListReader {

@@ -29,7 +29,7 @@ import {
 } from './wire.ts'
 
 /** libwayland reads with room for so many, and the kernel drops what has none (MAX_FDS_OUT of its connection.c). */
-export const MOST_FDS_A_WRITE = 28
+const MOST_FDS_A_WRITE = 28
 
 /** Why the compositor is not asked, and what the client is told. */
 interface Refusal {

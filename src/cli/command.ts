@@ -1,6 +1,6 @@
 /** What a verb is, and what it is given: it never touches `process` itself, so a test can run it in place. */
-import type { Operands, Option, UsageError, Variables } from './arguments.ts'
-import { allowedOf, usageOf } from './arguments.ts'
+import type { Operands, UsageError, Variables } from './arguments.ts'
+import { allowedOf, type Option, usageOf } from './option-kinds.ts'
 import { printable, wrap } from './render.ts'
 
 export const PROGRAM = 'pv-xconnect'

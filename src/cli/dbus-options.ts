@@ -1,7 +1,7 @@
 /** The daemon's options for `dbus` links: what a client may send before and in its messages, and how long each part may take. */
 import type { Limits } from '../model/limits.ts'
-import type { Option } from './arguments.ts'
 import { DAY_MS, HOUR_MS, KIB, limitOption, MIB, MILLION } from './limit-option.ts'
+import type { Option } from './option-kinds.ts'
 
 /** A line waits in the relay's buffer, of which half a connection's is the most for one. */
 export const dbusOptions = <C extends { readonly limits: Limits }>(): readonly Option<C>[] => [

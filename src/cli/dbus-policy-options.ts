@@ -1,7 +1,7 @@
 /** The daemon's options for the policies of providers' buses: whether they are applied, and how much of them is read. */
 import { DBUS_POLICY_MODES, type Limits } from '../model/limits.ts'
-import { choiceOption, type Option } from './arguments.ts'
 import { DAY_MS, KIB, limitOption, MIB, MILLION } from './limit-option.ts'
+import { choiceOption, type Option } from './option-kinds.ts'
 
 /** What `policy explain` holds to as well. */
 export const dbusPolicyLimitOptions = <C extends { readonly limits: Limits }>(): readonly Option<C>[] => [

@@ -1,6 +1,6 @@
 /** Options that set one of the daemon's limits, whatever else a verb's configuration holds; and the units that their ranges are in. */
 import type { Limits, NumericLimit } from '../model/limits.ts'
-import { integerOption, type Option, type OptionKind } from './arguments.ts'
+import { integerOption, type Option, type OptionKind } from './option-kinds.ts'
 
 export const MINUTE_MS = 60_000
 export const HOUR_MS = 60 * MINUTE_MS

@@ -2,9 +2,9 @@
  * The command line: which verb is meant, and help. Answers with the exit code.
  * Verbs are loaded when they are run, so that the daemon starts without the others.
  */
-import { asksForHelp, meant } from './arguments.ts'
+import { asksForHelp } from './arguments.ts'
 import { type Command, complain, type ExitCode, PROGRAM, type Terminal } from './command.ts'
-import { nearest } from './nearest.ts'
+import { meant, nearest } from './nearest.ts'
 import { wrap } from './render.ts'
 
 interface Verb {
@@ -19,7 +19,7 @@ const DAEMON: Verb = {
   load: () => import('./commands/daemon.ts'),
 }
 
-export const VERBS: readonly Verb[] = [
+const VERBS: readonly Verb[] = [
   DAEMON,
   {
     name: 'links',

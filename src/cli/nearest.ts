@@ -34,3 +34,7 @@ export const nearest = (typed: string, known: readonly string[]): string | undef
 /** A beginning of three letters or more is as good as a typing error: `--max-conn`, `ver`. */
 const distanceTyped = (typed: string, word: string): number =>
   typed.length >= 3 && word.startsWith(typed) ? 1 : distance(typed.toLowerCase(), word)
+
+/** What to add to a complaint about a word that nobody knows. */
+export const meant = (near: string | undefined): string =>
+  near === undefined ? '' : `; did you mean ${near}?`

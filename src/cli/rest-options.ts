@@ -1,7 +1,7 @@
 /** The daemon's options for `rest` links: what a message may have, and how long each of its parts may take. */
 import type { Limits } from '../model/limits.ts'
-import type { Option } from './arguments.ts'
 import { DAY_MS, HOUR_MS, KIB, limitOption, MIB } from './limit-option.ts'
+import type { Option } from './option-kinds.ts'
 
 /** A head is held whole, and so is a trailer section: half of what a connection can hold is the most for either. */
 export const restOptions = <C extends { readonly limits: Limits }>(): readonly Option<C>[] => [

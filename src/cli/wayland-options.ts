@@ -1,21 +1,19 @@
 /** The daemon's options for `wayland` links: what is remembered of one connection. */
 import type { Limits } from '../model/limits.ts'
-import type { Option } from './arguments.ts'
-import { limitOption } from './limit-option.ts'
-
-const MOST = 1_000_000
+import { limitOption, MILLION } from './limit-option.ts'
+import type { Option } from './option-kinds.ts'
 
 export const waylandOptions = <C extends { readonly limits: Limits }>(): readonly Option<C>[] => [
   limitOption(
     'waylandObjects',
     'wayland-max-registries',
-    { min: 8, max: MOST, unit: 'N' },
+    { min: 8, max: MILLION, unit: 'N' },
     'Registries of one connection, with the objects that destroy them; a client that makes more is refused.',
   ),
   limitOption(
     'waylandHiddenGlobals',
     'wayland-max-hidden-globals',
-    { min: 8, max: MOST, unit: 'N' },
+    { min: 8, max: MILLION, unit: 'N' },
     'Globals hidden from one connection; a compositor that announces more loses it.',
   ),
 ]

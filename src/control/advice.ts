@@ -143,7 +143,7 @@ const aboutRetry = ({ state, context }: LinkView): readonly string[] => {
 const PATIENCE_MS = 10_000
 
 /** For an admitted link whose consumer runs and of which nothing failed. */
-export const adviceForState = (view: LinkView, now: number): readonly string[] => {
+const adviceForState = (view: LinkView, now: number): readonly string[] => {
   const { link } = view.desired
   const forMs = now - view.context.since
   switch (stateParts(view.state).state) {

@@ -3,7 +3,8 @@
  * Listens through xstate's inspection, so that the machines know nothing of it.
  */
 import type { AnyEventObject, InspectionEvent, Snapshot, SnapshotFrom } from 'xstate'
-import type { LinkContext, LinkMachine } from '../../machines/link.machine.ts'
+import type { LinkMachine } from '../../machines/link.machine.ts'
+import type { LinkContext } from '../../machines/link-context.ts'
 import type { DesiredLink, Verdict } from '../model/desired.ts'
 import { describeError } from '../model/errors.ts'
 import type { LinkKey } from '../model/link.ts'

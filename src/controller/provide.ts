@@ -5,13 +5,8 @@
  * its link and leaves nothing planted.
  */
 import { fromPromise } from 'xstate'
-import type {
-  ChangeInput,
-  EffectResult,
-  InjectInput,
-  LinkMachine,
-  TeardownInput,
-} from '../../machines/link.machine.ts'
+import type { LinkMachine } from '../../machines/link.machine.ts'
+import type { ChangeInput, EffectResult, InjectInput, TeardownInput } from '../../machines/link-context.ts'
 import { E } from '../fp.ts'
 import type { Clock } from '../model/clock.ts'
 import type { InjectError } from '../model/errors.ts'

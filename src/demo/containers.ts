@@ -2,7 +2,7 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
 import { createInterface } from 'node:readline'
-import type { Order, PeerEvent } from './peers.ts'
+import type { Order, PeerEvent } from './peer.ts'
 import { programFile } from './program.ts'
 
 type EventOf<K extends PeerEvent['event']> = Extract<PeerEvent, { readonly event: K }>

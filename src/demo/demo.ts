@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import type { ExitCode, Terminal } from '../cli/command.ts'
 import type { DemoContainer } from './containers.ts'
 import { DaemonProcess } from './daemon-process.ts'
-import { BUS, DISPLAY, ECHO, GREETER, hasBus, hasCompositor, hasPython, PROVIDER_FOLDER } from './peers.ts'
+import { BUS, DISPLAY, ECHO, GREETER, hasBus, hasCompositor, hasPython, PROVIDER_FOLDER } from './places.ts'
 import { playDbus, playDrm, playIdentity, playRest, playWayland } from './scenes.ts'
 import { Screen } from './screen.ts'
 import {

@@ -6,7 +6,6 @@ import { spawn } from 'node:child_process'
 import { existsSync, lstatSync, mkdirSync, readlinkSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname } from 'node:path'
-import { E } from '../fp.ts'
 import {
   bindReadOnly,
   enterRoot,
@@ -15,18 +14,15 @@ import {
   setHostName,
   unshareContainer,
 } from '../kernel/container.ts'
-import { describeError, type SyscallError } from '../model/errors.ts'
-import { runConsumer, runProvider } from './peers.ts'
+import { runConsumer } from './consumer.ts'
+import { must } from './peer.ts'
 import { exampleFolder, programFile } from './program.ts'
+import { runProvider } from './provider.ts'
 
 /** What a Node program needs to start, shown to the container read-only. */
 const SYSTEM = ['/usr', '/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32', '/etc']
 /** What dbus-daemon cannot do without. */
 const DEVICES = ['/dev/null', '/dev/urandom']
-
-const must = (result: E.Either<SyscallError, unknown>): void => {
-  if (E.isLeft(result)) throw new Error(describeError(result.left))
-}
 
 /** This program, its examples, Node, and koffi's native part, wherever they are installed. */
 const programFolders = (script: string): readonly string[] => {

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DemoContainer } from './containers.ts'
 import type { DaemonProcess } from './daemon-process.ts'
-import { BUS, CARD, DISPLAY, ECHO, GREETER, RENDER, WHO } from './peers.ts'
+import { BUS, CARD, DISPLAY, ECHO, GREETER, RENDER, WHO } from './places.ts'
 
 export interface Stage {
   readonly folder: string

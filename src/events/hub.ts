@@ -27,7 +27,7 @@ export interface EventHub {
 }
 
 /** Of the latest events, so many are kept. */
-export const EVENTS_KEPT = 512
+const EVENTS_KEPT = 512
 
 type Untold = DaemonEvent extends infer One
   ? One extends DaemonEvent

@@ -23,7 +23,7 @@ const textProblem = (text: string, maxBytes: number): string | null => {
 }
 
 /** What keeps a string from being an absolute, normalised path, or `null`. */
-export const pathProblem = (path: string): string | null => {
+const pathProblem = (path: string): string | null => {
   if (!path.startsWith('/')) return 'an absolute path'
   if (path === '/') return 'a path below the root'
   if (utf8Bytes(path) > MAX_PATH_BYTES) return `a path of at most ${MAX_PATH_BYTES} bytes`

@@ -4,7 +4,7 @@
  * The page needs its own script, its own style and its own server; all else is forbidden, so a name or a reason of a
  * hostile container that found its way into the page could not do anything there (CSP level 3; Trusted Types).
  */
-export const CONTENT_SECURITY_POLICY = [
+const CONTENT_SECURITY_POLICY = [
   "default-src 'none'",
   "script-src 'self'",
   "style-src 'self'",

@@ -20,7 +20,7 @@ export interface Hub {
 }
 
 /** As many entries as a newcomer is told; the page keeps more. */
-export const LOG_ENTRIES_KEPT = 2000
+const LOG_ENTRIES_KEPT = 2000
 
 export const createHub = (subject: Subject, machine: MachineDefinition, most = LOG_ENTRIES_KEPT): Hub => {
   /** Those who are behind have a `true`. */

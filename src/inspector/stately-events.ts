@@ -6,7 +6,7 @@
 import type { AnyActorRef, InspectionEvent } from 'xstate'
 
 /** The version of the package whose shapes these are; receivers take what has one. */
-export const STATELY_VERSION = '0.7.2'
+const STATELY_VERSION = '0.7.2'
 
 interface Common {
   readonly rootId: string | undefined
@@ -121,7 +121,7 @@ const nameOf = (actor: AnyActorRef): string =>
 const isActor = (actor: object): actor is AnyActorRef => 'getSnapshot' in actor && 'id' in actor
 
 /** Links without their actors: each is one, below a daemon that says nothing. */
-export const ROOT_SESSION = 'daemon'
+const ROOT_SESSION = 'daemon'
 
 export interface KnownLink {
   readonly key: string

@@ -64,7 +64,7 @@ export class NativePart {
   }
 }
 
-export const POINTER_BYTES = koffi.sizeof('void *')
+const POINTER_BYTES = koffi.sizeof('void *')
 
 /** An address or size_t into a structure, in the width of this machine. All machines koffi ships for are little-endian. */
 export const setWord = (data: DataView, offset: number, value: number): void => {

@@ -9,7 +9,7 @@ import { type BorrowedFd, freeDescriptors, OwnedFd } from './fd.ts'
 import { NativeBlock } from './memory.ts'
 
 /** What one pipe may hold; larger needs a privilege, and more would only be latency. */
-export const PIPE_BYTES = 1024 * 1024
+const PIPE_BYTES = 1024 * 1024
 
 export class SplicePipe {
   readonly #read: OwnedFd

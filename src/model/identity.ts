@@ -5,7 +5,7 @@ export type Pid = number & { readonly __brand: 'Pid' }
 export type Uid = number & { readonly __brand: 'Uid' }
 
 /** Linux never hands out more (`PID_MAX_LIMIT`, proc_sys_kernel(5)). */
-export const MAX_PID = 4_194_304
+const MAX_PID = 4_194_304
 export const HOST = 0 as Pid
 
 export const isPid = (value: number): value is Pid =>

@@ -15,11 +15,12 @@ import {
   stageInput,
   type Writer,
 } from '../kernel/message.ts'
-import { growSendBuffer } from '../kernel/socket.ts'
 import type { LinkLog } from '../toolbox/contract.ts'
 import type { HeldDescriptors } from './descriptor-reserve.ts'
-import type { Outbox, Written } from './outbox.ts'
+import { failedWrite, type Outbox, type Written } from './outbox.ts'
 import type { RelayLimits } from './ports.ts'
+import { NO_FDS } from './receive.ts'
+import { SendRoom } from './send-room.ts'
 
 interface Message {
   bytes: Uint8Array
@@ -35,8 +36,6 @@ interface OutboxOf {
   }
   readonly held: HeldDescriptors
 }
-
-const NO_FDS: readonly number[] = []
 
 /**
  * Send the parts on behalf of a writer. One that has ended and was waited for cannot be named any more (ESRCH), nor can one
@@ -64,12 +63,12 @@ export class AttestedOutbox implements Outbox {
   #messages: Message[] = []
   #bytes = 0
   #descriptors = 0
-  /** The largest packet that the send buffer was grown for. */
-  #room = 0
+  readonly #room: SendRoom
 
   /** `standIn`: who is named for a writer that is gone. */
   constructor({ plane, held, log }: OutboxOf, fd: BorrowedFd, standIn: number) {
     this.#fd = fd
+    this.#room = new SendRoom(fd)
     this.#log = log
     this.#held = held
     this.#limits = plane.limits
@@ -107,9 +106,7 @@ export class AttestedOutbox implements Outbox {
     const n = sendAsWriter(this.#fd, fds, writer, this.#standIn)
     // EPERM: it takes CAP_SETUID, CAP_SETGID and CAP_SYS_ADMIN to name somebody else.
     if (n === Io.failed) this.#log.warn({ errno: lastFailure() }, 'a message cannot be sent for its writer')
-    if (n !== Io.tooLarge || length <= this.#room || !growSendBuffer(this.#fd, 2 * length + 4096)) return n
-    this.#room = length
-    return sendAsWriter(this.#fd, fds, writer, this.#standIn)
+    return this.#room.madeAfter(n, length) ? sendAsWriter(this.#fd, fds, writer, this.#standIn) : n
   }
 
   /** Write the beginning of the input buffer as one message. Takes the descriptors. */
@@ -127,12 +124,10 @@ export class AttestedOutbox implements Outbox {
       this.#queue(n, length, NO_FDS, writer)
       return 'blocked'
     }
-    if (n === Io.again || n === Io.busy) {
-      this.#queue(0, length, fds, writer)
-      return n === Io.busy ? 'busy' : 'blocked'
-    }
-    closeReceived(fds, this.#held)
-    return 'gone'
+    const written = failedWrite(n)
+    if (written === 'gone') closeReceived(fds, this.#held)
+    else this.#queue(0, length, fds, writer)
+    return written
   }
 
   #count(descriptors: number): void {
@@ -159,7 +154,7 @@ export class AttestedOutbox implements Outbox {
       beginParts()
       addInput(0, message.bytes.length)
       const n = this.#send(message.bytes.length, message.fds, message.writer)
-      if (n < 0) return n === Io.again ? 'blocked' : n === Io.busy ? 'busy' : 'gone'
+      if (n < 0) return failedWrite(n)
       closeReceived(message.fds, this.#held)
       this.#count(-message.fds.length)
       message.fds = NO_FDS

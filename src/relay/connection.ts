@@ -28,18 +28,16 @@ import { E } from '../fp.ts'
 import { closeSocket, discardQueued } from '../kernel/closing.ts'
 import { Readiness } from '../kernel/epoll.ts'
 import { OwnedFd } from '../kernel/fd.ts'
-import { endReading, endWriting, peerCredentials } from '../kernel/socket.ts'
+import { endReading, peerCredentials } from '../kernel/socket.ts'
 import type { DialError, DialIdentity, DialledAs, PeerCredentials, Side } from './contract.ts'
 import type { Flow } from './flow.ts'
-import { Half } from './half.ts'
+import { Half, opposite, type Whole } from './half.ts'
 import { IdleWatch } from './idle-watch.ts'
 import type { Written } from './outbox.ts'
 import type { CancelDial, LinkTraffic } from './ports.ts'
+import { RETRY_MS } from './reading.ts'
 
-/** How long to wait where the kernel says "too much in flight" or descriptors are short: no readiness tells. */
-const RETRY_MS = 50
-
-export class Connection {
+export class Connection implements Whole {
   readonly traffic: LinkTraffic
   readonly #flow: Flow
   readonly #onClosed: (connection: Connection) => void
@@ -97,7 +95,7 @@ export class Connection {
   dial(identity: DialIdentity): void {
     if (this.#closed || this.#leftProvider) return
     if (this.#provider !== undefined || this.#cancelDial !== undefined) return
-    const as = identity === 'peer' ? this.#peer() : identity
+    const as = identity === 'peer' ? this.peer() : identity
     if (as === undefined) {
       this.#dialled('identity')
       return
@@ -111,7 +109,8 @@ export class Connection {
     if (!answered) this.#cancelDial = cancel
   }
 
-  #peer(): PeerCredentials | undefined {
+  /** Who connected; `undefined`: the kernel does not say. */
+  peer(): PeerCredentials | undefined {
     const peer = peerCredentials(this.#consumer.fd.borrowed)
     return E.isLeft(peer) ? undefined : peer.right
   }
@@ -299,7 +298,7 @@ export class Connection {
     if (!half.inputOpen) return
     half.inputOpen = false
     if (!this.#flow.passesEnd(half.side, half.hungUp)) return
-    this.endWrite(half === this.#consumer ? 'provider' : 'consumer')
+    this.endWrite(opposite(half.side))
   }
 
   /** Half-close a side once what waits for it has been written. */
@@ -317,8 +316,8 @@ export class Connection {
     if (this.#closed) return
     this.#flow.settling()
     if (this.#closed) return
-    this.#settleEnding(this.#consumer)
-    if (this.#provider !== undefined) this.#settleEnding(this.#provider)
+    this.#consumer.settleEnding()
+    this.#provider?.settleEnding()
     if (this.#isOver) {
       this.close()
       return
@@ -342,18 +341,8 @@ export class Connection {
     return !half.outputOpen && (half.ending || !half.inputOpen || this.#flow.endsByItself(half.side))
   }
 
-  #settleEnding(half: Half): void {
-    if (!half.ending || !half.outputOpen || !half.outbox.empty) return
-    half.outputOpen = false
-    endWriting(half.fd.borrowed)
-  }
-
   #await(half: Half): void {
-    const reads = half.inputOpen && !this.#starved && this.#flow.reads(half.side)
-    const readiness = (reads ? Readiness.in : 0) | (half.blocked && half.outputOpen ? Readiness.out : 0)
-    // A hang-up cannot be masked and would be reported without end: leave the set until there is something to do.
-    if (half.hungUp && readiness === 0) half.watch.rest()
-    else half.watch.wait(readiness)
+    half.await(half.inputOpen && !this.#starved && this.#flow.reads(half.side))
   }
 
   /** With one direction over, an idle connection is a leak in the making: nobody may ever end the other, or read its rest. */

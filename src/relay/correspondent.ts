@@ -6,7 +6,7 @@
 import { closeReceived, closeSocket } from '../kernel/closing.ts'
 import { Readiness } from '../kernel/epoll.ts'
 import { Io } from '../kernel/errno.ts'
-import type { OwnedFd } from '../kernel/fd.ts'
+import type { BorrowedFd, OwnedFd } from '../kernel/fd.ts'
 import {
   addInput,
   beginParts,
@@ -16,18 +16,19 @@ import {
   nextPacketBytes,
   received,
   receiveWithRights,
+  sendPartsTo,
   shrinkInput,
   stageInput,
+  type Writer,
 } from '../kernel/message.ts'
 import type { ReadyHandler, Watch } from '../reactor/contract.ts'
+import { sendAsWriter } from './attested-outbox.ts'
 import { countBytes } from './counters.ts'
 import { roomForRights } from './descriptor-reserve.ts'
 import type { LinkTraffic } from './ports.ts'
-import { takeReceived } from './read-stream.ts'
-import { TURN_PACKETS } from './reading.ts'
-
-/** How long to wait where no readiness tells: for room at a client, or for descriptors. */
-export const RETRY_MS = 50
+import { RETRY_MS, TURN_PACKETS } from './reading.ts'
+import { takeReceived } from './receive.ts'
+import { SendRoom } from './send-room.ts'
 
 interface Answer {
   readonly bytes: Uint8Array
@@ -56,8 +57,7 @@ export class Correspondent implements ReadyHandler {
   #wantsRoom = false
   /** The role's user, as the provider was told when it was reached. */
   role: { readonly uid: number; readonly gid: number } | undefined
-  /** The largest datagram that the send buffer was grown for. */
-  room = 0
+  #room: SendRoom | undefined
 
   constructor(post: Post, address: Uint8Array, now: number) {
     this.#post = post
@@ -71,8 +71,24 @@ export class Correspondent implements ReadyHandler {
 
   connect(socket: OwnedFd): void {
     this.#socket = socket
-    this.room = 0
+    this.#room = new SendRoom(socket.borrowed)
     this.#watch = this.#post.traffic.plane.reactor.watch(socket.borrowed, Readiness.in, this)
+  }
+
+  /** The beginning of the input buffer, as one datagram: how many bytes were taken, or an `Io` failure. */
+  send(length: number, fds: readonly number[], writer: Writer | undefined): number {
+    const fd = this.#socket?.borrowed
+    if (fd === undefined) return Io.unreachable
+    const n = this.#sendOnce(fd, length, fds, writer)
+    return this.#room?.madeAfter(n, length) === true ? this.#sendOnce(fd, length, fds, writer) : n
+  }
+
+  #sendOnce(fd: BorrowedFd, length: number, fds: readonly number[], writer: Writer | undefined): number {
+    beginParts()
+    addInput(0, length)
+    if (writer === undefined) return sendPartsTo(fd, fds)
+    const attested = this.role === undefined ? writer : { pid: writer.pid, ...this.role }
+    return sendAsWriter(fd, fds, attested, this.#post.traffic.introduction?.standIn ?? writer.pid)
   }
 
   awaitRoom(): void {

@@ -11,8 +11,6 @@ import { Readiness } from '../kernel/epoll.ts'
 import { Io, lastFailure } from '../kernel/errno.ts'
 import { OwnedFd } from '../kernel/fd.ts'
 import {
-  addInput,
-  beginParts,
   growInput,
   INPUT_BYTES,
   inputBytes,
@@ -23,21 +21,19 @@ import {
   receivedFrom,
   receivedWriter,
   sendDatagram,
-  sendPartsTo,
   shrinkInput,
   stageInput,
   type Writer,
 } from '../kernel/message.ts'
-import { growSendBuffer, senderAddress } from '../kernel/socket.ts'
+import { senderAddress } from '../kernel/socket.ts'
 import type { ReadyHandler, Watch } from '../reactor/contract.ts'
-import { sendAsWriter } from './attested-outbox.ts'
 import type { DialError, Figure } from './contract.ts'
-import { Correspondent, type Post, RETRY_MS } from './correspondent.ts'
+import { Correspondent, type Post } from './correspondent.ts'
 import { countBytes } from './counters.ts'
 import { roomForRights } from './descriptor-reserve.ts'
 import type { CancelDial, ClientSockets, Entrance, LinkTraffic } from './ports.ts'
-import { takeReceived } from './read-stream.ts'
-import { TURN_PACKETS } from './reading.ts'
+import { RETRY_MS, TURN_PACKETS } from './reading.ts'
+import { takeReceived } from './receive.ts'
 
 const DROPPED: Figure = {
   name: 'datagrams_dropped',
@@ -146,7 +142,7 @@ export class DatagramPost implements ReadyHandler, Entrance, Post {
       return
     }
     const to = this.#correspondentFor(from)
-    const n = this.#send(to, length, fds, writer)
+    const n = to.send(length, fds, writer)
     if (n >= 0) {
       closeReceived(fds, this.traffic.held)
       return
@@ -159,24 +155,6 @@ export class DatagramPost implements ReadyHandler, Entrance, Post {
       deadline: this.#now() + this.traffic.plane.limits.connectGraceMs,
     })
     this.#goOnAfter(n)
-  }
-
-  /** The beginning of the input buffer, as one datagram: how many bytes were taken, or an `Io` failure. */
-  #send(to: Correspondent, length: number, fds: readonly number[], writer: Writer | undefined): number {
-    const { socket } = to
-    if (socket === undefined) return Io.unreachable
-    const once = (): number => {
-      beginParts()
-      addInput(0, length)
-      if (writer === undefined) return sendPartsTo(socket.borrowed, fds)
-      const attested = to.role === undefined ? writer : { pid: writer.pid, ...to.role }
-      return sendAsWriter(socket.borrowed, fds, attested, this.traffic.introduction?.standIn ?? writer.pid)
-    }
-    const n = once()
-    if (n !== Io.tooLarge || length <= to.room) return n
-    if (!growSendBuffer(socket.borrowed, 2 * length + 4096)) return n
-    to.room = length
-    return once()
   }
 
   #hold(datagram: Held): void {
@@ -230,7 +208,7 @@ export class DatagramPost implements ReadyHandler, Entrance, Post {
     const held = this.#held
     if (held === undefined) return
     stageInput(held.bytes)
-    const n = this.#send(held.to, held.bytes.length, held.fds, held.writer)
+    const n = held.to.send(held.bytes.length, held.fds, held.writer)
     shrinkInput()
     if (n >= 0) closeReceived(this.#release()?.fds ?? [], this.traffic.held)
     else if (n === Io.unreachable || n === Io.gone) this.#later(() => this.#goOnAfter(n))

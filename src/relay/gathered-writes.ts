@@ -5,8 +5,7 @@
  */
 import { addCopy, addInput, beginParts, inputBytes, OUTPUT_BYTES, partBytes } from '../kernel/message.ts'
 import type { ByteView, Side } from './contract.ts'
-
-export const NO_FDS: readonly number[] = []
+import { NO_FDS } from './receive.ts'
 
 export class GatheredWrites {
   /** Write the parts begun, with these descriptors, to this side. */

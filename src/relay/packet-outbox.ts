@@ -1,13 +1,12 @@
 /** The outbox of a SEQPACKET socket: whole messages with their descriptors, empty ones too. */
 
 import { closeReceived } from '../kernel/closing.ts'
-import { Io } from '../kernel/errno.ts'
 import type { BorrowedFd } from '../kernel/fd.ts'
 import { addInput, beginParts, inputBytes, sendPartsTo, shrinkInput, stageInput } from '../kernel/message.ts'
-import { growSendBuffer } from '../kernel/socket.ts'
 import type { HeldDescriptors } from './descriptor-reserve.ts'
-import type { Outbox, Written } from './outbox.ts'
+import { failedWrite, type Outbox, type Written } from './outbox.ts'
 import type { RelayLimits } from './ports.ts'
+import { SendRoom } from './send-room.ts'
 
 interface Packet {
   readonly bytes: Uint8Array
@@ -33,11 +32,11 @@ export class PacketOutbox implements Outbox {
   #packets: Packet[] = []
   #bytes = 0
   #descriptors = 0
-  /** The largest packet that the send buffer was grown for. */
-  #room = 0
+  readonly #room: SendRoom
 
   constructor({ plane, held }: OutboxOf, fd: BorrowedFd) {
     this.#fd = fd
+    this.#room = new SendRoom(fd)
     this.#held = held
     this.#mostBytes = plane.limits.queueBytes
     this.#mostDescriptors = plane.limits.queueDescriptors
@@ -71,16 +70,12 @@ export class PacketOutbox implements Outbox {
 
   #send(length: number, fds: readonly number[]): Written {
     let n = sendPartsTo(this.#fd, fds)
-    if (n === Io.tooLarge && length > this.#room && growSendBuffer(this.#fd, 2 * length + 4096)) {
-      this.#room = length
-      n = sendPartsTo(this.#fd, fds)
-    }
+    if (this.#room.madeAfter(n, length)) n = sendPartsTo(this.#fd, fds)
     if (n >= 0) {
       closeReceived(fds, this.#held)
       return 'all'
     }
-    if (n === Io.again) return 'blocked'
-    return n === Io.busy ? 'busy' : 'gone'
+    return failedWrite(n)
   }
 
   /** Write the packet at the start of the input buffer. Takes the descriptors. */

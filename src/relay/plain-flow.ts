@@ -1,11 +1,10 @@
 /** Flows that do not look at what they carry: dial at once, say who comes where the link wants that, then pass everything as it comes. */
-import { E } from '../fp.ts'
 import type { BorrowedFd } from '../kernel/fd.ts'
 import { addCopy, beginParts, stageInput } from '../kernel/message.ts'
-import { peerCredentials } from '../kernel/socket.ts'
 import type { Connection } from './connection.ts'
 import type { DialError, PeerCredentials, Side } from './contract.ts'
 import type { Flow } from './flow.ts'
+import { opposite } from './half.ts'
 import type { Outbox, Written } from './outbox.ts'
 import { PacketOutbox } from './packet-outbox.ts'
 import type { LinkTraffic } from './ports.ts'
@@ -13,8 +12,6 @@ import { readPackets } from './read-packets.ts'
 import { readStream } from './read-stream.ts'
 import type { Read } from './reading.ts'
 import { StreamOutbox } from './stream-outbox.ts'
-
-export const opposite = (side: Side): Side => (side === 'consumer' ? 'provider' : 'consumer')
 
 export const passStream = (
   { counters, descriptors, held }: LinkTraffic,
@@ -56,13 +53,12 @@ export abstract class PlainFlow<C extends Outbox, P extends Outbox = C> implemen
   }
 
   #meet(greeting: (peer: PeerCredentials) => Uint8Array): boolean {
-    const consumer = this.connection.half('consumer')
-    const peer = consumer === undefined ? undefined : peerCredentials(consumer.fd.borrowed)
-    if (peer === undefined || E.isLeft(peer)) {
+    const peer = this.connection.peer()
+    if (peer === undefined) {
       this.connection.close()
       return false
     }
-    this.#greeting = { bytes: greeting(peer.right), from: peer.right }
+    this.#greeting = { bytes: greeting(peer), from: peer }
     return true
   }
 

@@ -20,8 +20,8 @@ import { countBytes, type LinkCounters } from './counters.ts'
 import { type HeldDescriptors, roomForRights } from './descriptor-reserve.ts'
 import { type Descriptors, keepsDescriptors } from './ports.ts'
 import { readPacket } from './read-packets.ts'
-import { takeReceived } from './read-stream.ts'
 import { afterWrite, type Read, readFailure, TURN_BYTES, TURN_PACKETS } from './reading.ts'
+import { takeReceived } from './receive.ts'
 
 /** A kernel stream buffer is at most about 36 KiB; more than a few of them at a time saves nothing. */
 const READ_BYTES = 64 * 1024

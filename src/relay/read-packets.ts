@@ -17,8 +17,8 @@ import { type HeldDescriptors, roomForRights } from './descriptor-reserve.ts'
 import type { Written } from './outbox.ts'
 import type { PacketOutbox } from './packet-outbox.ts'
 import type { Descriptors } from './ports.ts'
-import { takeReceived } from './read-stream.ts'
 import { afterWrite, type Read, readFailure, TURN_BYTES, TURN_PACKETS } from './reading.ts'
+import { takeReceived } from './receive.ts'
 
 export interface PacketSource {
   readonly fd: BorrowedFd

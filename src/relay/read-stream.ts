@@ -21,43 +21,18 @@ import {
   receiveUpToRights,
   receiveWithRights,
 } from '../kernel/message.ts'
-import type { Figure, Side } from './contract.ts'
+import type { Side } from './contract.ts'
 import { countBytes, type LinkCounters } from './counters.ts'
 import { type HeldDescriptors, roomForRights } from './descriptor-reserve.ts'
-import { type Descriptors, keepsDescriptors } from './ports.ts'
+import type { Descriptors } from './ports.ts'
 import { afterWrite, type Read, readFailure, TURN_BYTES } from './reading.ts'
+import { takeReceived } from './receive.ts'
 import type { StreamOutbox } from './stream-outbox.ts'
 
 /** From here on a splice is cheaper than a copy. */
 const SPLICE_FROM_BYTES = 16 * 1024
 /** A kernel stream buffer is at most about 36 KiB, so no message with rights is longer than this. */
 const RIGHTS_BYTES = 64 * 1024
-
-const NO_FDS: readonly number[] = []
-
-/** Where the kernel refuses them for us there is nothing to count. */
-const DESCRIPTORS_DROPPED: Figure = {
-  name: 'descriptors_dropped',
-  help: 'Descriptors that came and had nowhere to go: they were closed.',
-  kind: 'total',
-}
-
-/** The descriptors of the last read, as whoever passes them on takes them over; none where they are not to pass. */
-export const takeReceived = (
-  descriptors: Descriptors,
-  counters: LinkCounters,
-  held: HeldDescriptors,
-): readonly number[] => {
-  if (received.fdCount === 0) return NO_FDS
-  const fds = Array.from(received.fds.subarray(0, received.fdCount))
-  if (keepsDescriptors(descriptors)) {
-    counters.descriptorsPassed += fds.length
-    return fds
-  }
-  counters.counted.countOwn(DESCRIPTORS_DROPPED, fds.length)
-  closeReceived(fds, held)
-  return NO_FDS
-}
 
 /** How many bytes the last `readStream` moved. */
 export let bytesMoved = 0

@@ -42,3 +42,5 @@ export const afterWrite = (written: Written): Read | undefined => {
 export const TURN_BYTES = 1024 * 1024
 /** Packets likewise: small ones cost by the piece. */
 export const TURN_PACKETS = 64
+/** How long to wait where no readiness tells: for descriptors, for those in flight, for room at a client. */
+export const RETRY_MS = 50

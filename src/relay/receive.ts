@@ -1,11 +1,41 @@
-/** One read of what came for a session, or of what nobody is to have. */
+/**
+ * One read of what came for a session, or of what nobody is to have; and the descriptors that any read brought, for whoever takes
+ * them over. Nothing is kept here: they have an owner when the call returns, or are closed.
+ */
+import { closeReceived } from '../kernel/closing.ts'
 import { Io } from '../kernel/errno.ts'
 import type { BorrowedFd } from '../kernel/fd.ts'
 import { peek, received, receivePlain, receiveUpToRights, receiveWithRights } from '../kernel/message.ts'
+import type { Figure } from './contract.ts'
 import type { LinkCounters } from './counters.ts'
 import type { HeldDescriptors } from './descriptor-reserve.ts'
-import type { Descriptors } from './ports.ts'
-import { takeReceived } from './read-stream.ts'
+import { type Descriptors, keepsDescriptors } from './ports.ts'
+
+export const NO_FDS: readonly number[] = []
+
+/** Where the kernel refuses them for us there is nothing to count. */
+const DESCRIPTORS_DROPPED: Figure = {
+  name: 'descriptors_dropped',
+  help: 'Descriptors that came and had nowhere to go: they were closed.',
+  kind: 'total',
+}
+
+/** The descriptors of the last read, as whoever passes them on takes them over; none where they are not to pass. */
+export const takeReceived = (
+  descriptors: Descriptors,
+  counters: LinkCounters,
+  held: HeldDescriptors,
+): readonly number[] => {
+  if (received.fdCount === 0) return NO_FDS
+  const fds = Array.from(received.fds.subarray(0, received.fdCount))
+  if (keepsDescriptors(descriptors)) {
+    counters.descriptorsPassed += fds.length
+    return fds
+  }
+  counters.counted.countOwn(DESCRIPTORS_DROPPED, fds.length)
+  closeReceived(fds, held)
+  return NO_FDS
+}
 
 /**
  * Plain bytes, or one message with descriptors: never both, so that a session is told the byte they belong to.

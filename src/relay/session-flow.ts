@@ -6,20 +6,18 @@
  * What its commands do is no business of this file (`session-host.ts`).
  */
 
-import { E } from '../fp.ts'
 import type { BorrowedFd } from '../kernel/fd.ts'
 import { INPUT_BYTES, inputBytes, inputView, received } from '../kernel/message.ts'
-import { peerCredentials } from '../kernel/socket.ts'
 import type { Connection } from './connection.ts'
 import type { ByteView, DialError, DialledAs, SessionFactory, Side } from './contract.ts'
 import { countBytes } from './counters.ts'
 import { roomForRights } from './descriptor-reserve.ts'
 import type { Flow } from './flow.ts'
-import { opposite } from './plain-flow.ts'
+import { opposite } from './half.ts'
 import { keepsDescriptors } from './ports.ts'
-import { bytesMoved, readStream, takeReceived } from './read-stream.ts'
+import { bytesMoved, readStream } from './read-stream.ts'
 import { type Read, readFailure } from './reading.ts'
-import { receiveAs, receiveToDiscard } from './receive.ts'
+import { receiveAs, receiveToDiscard, takeReceived } from './receive.ts'
 import { SessionHost } from './session-host.ts'
 import {
   addDescriptors,
@@ -50,13 +48,12 @@ export class SessionFlow implements Flow {
   }
 
   opened(): void {
-    const consumer = this.#connection.half('consumer')
-    const peer = consumer === undefined ? undefined : peerCredentials(consumer.fd.borrowed)
-    if (peer === undefined || E.isLeft(peer)) {
+    const peer = this.#connection.peer()
+    if (peer === undefined) {
       this.#connection.close()
       return
     }
-    this.#host.tell({ kind: 'opened', peer: peer.right })
+    this.#host.tell({ kind: 'opened', peer })
     this.#host.boundHandshake()
   }
 

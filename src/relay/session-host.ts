@@ -25,8 +25,9 @@ import type {
   TimerName,
 } from './contract.ts'
 import { ConnectionFigures } from './figures.ts'
-import { GatheredWrites, NO_FDS } from './gathered-writes.ts'
-import { opposite } from './plain-flow.ts'
+import { GatheredWrites } from './gathered-writes.ts'
+import { opposite } from './half.ts'
+import { NO_FDS } from './receive.ts'
 import { closeInput, newInput, type PendingInput } from './session-input.ts'
 import { SessionTimers } from './session-timers.ts'
 import { StreamOutbox } from './stream-outbox.ts'

@@ -6,7 +6,6 @@
 
 import { closeReceived } from '../kernel/closing.ts'
 import { SCM_MAX_FD } from '../kernel/constants.ts'
-import { Io } from '../kernel/errno.ts'
 import type { BorrowedFd } from '../kernel/fd.ts'
 import {
   addAside,
@@ -27,8 +26,9 @@ import { growSendBuffer } from '../kernel/socket.ts'
 import type { PipePool, SplicePipe } from '../kernel/splice.ts'
 import type { Reactor } from '../reactor/contract.ts'
 import type { HeldDescriptors } from './descriptor-reserve.ts'
-import type { Outbox, Written } from './outbox.ts'
+import { failedWrite, type Outbox, type Written } from './outbox.ts'
 import type { RelayLimits } from './ports.ts'
+import { NO_FDS } from './receive.ts'
 
 const CHUNK_BYTES = 16 * 1024
 /**
@@ -36,7 +36,6 @@ const CHUNK_BYTES = 16 * 1024
  * A writer is woken when three quarters have been read, so a small buffer means a wake-up for every few pages.
  */
 const BULK_SEND_BUFFER = 512 * 1024
-const NO_FDS: readonly number[] = []
 
 interface Entry {
   readonly buffer: Uint8Array
@@ -45,11 +44,6 @@ interface Entry {
   fds: readonly number[]
   /** It carried descriptors when it was queued: nothing may be appended. */
   readonly sealed: boolean
-}
-
-const failureOf = (n: number): Written => {
-  if (n === Io.again) return 'blocked'
-  return n === Io.busy ? 'busy' : 'gone'
 }
 
 /** What it shares with the other connections of its link. */
@@ -170,7 +164,7 @@ export class StreamOutbox implements Outbox {
     const length = this.#asideBytes
     if (length === 0 || this.#fd === undefined) return 'all'
     const n = sendAside(this.#fd, this.#asideAt, length)
-    const written = n === length ? 'all' : n >= 0 ? 'blocked' : failureOf(n)
+    const written = n === length ? 'all' : n >= 0 ? 'blocked' : failedWrite(n)
     if (written === 'blocked' || written === 'busy') {
       this.#queue(asideBytes(this.#asideAt + Math.max(0, n), length - Math.max(0, n)).slice())
     }
@@ -214,7 +208,7 @@ export class StreamOutbox implements Outbox {
       this.#queueParts(n, NO_FDS)
       return 'blocked'
     }
-    const written = failureOf(n)
+    const written = failedWrite(n)
     if (written === 'gone') closeReceived(fds, this.#held)
     else this.#queueParts(0, fds)
     return written
@@ -254,7 +248,7 @@ export class StreamOutbox implements Outbox {
       while (pipe.held > 0) {
         const out = pipe.drain(this.#fd)
         if (out > 0) continue
-        result.written = failureOf(out)
+        result.written = failedWrite(out)
         break
       }
       if (pipe.held > 0) break
@@ -283,7 +277,7 @@ export class StreamOutbox implements Outbox {
       beginParts()
       addCopy(entry.buffer.subarray(entry.start, Math.min(entry.end, entry.start + OUTPUT_BYTES)))
       const n = sendPartsTo(fd, entry.fds)
-      if (n < 0) return failureOf(n)
+      if (n < 0) return failedWrite(n)
       if (entry.fds.length > 0) {
         closeReceived(entry.fds, this.#held)
         this.#count(-entry.fds.length)
@@ -300,7 +294,7 @@ export class StreamOutbox implements Outbox {
     while (this.#pipe.held > 0) {
       const n = this.#pipe.drain(fd)
       // Never 0 with bytes inside; were it, waiting would spin.
-      if (n <= 0) return n === 0 ? 'gone' : failureOf(n)
+      if (n <= 0) return n === 0 ? 'gone' : failedWrite(n)
     }
     this.#pipes.give(this.#pipe)
     this.#pipe = undefined

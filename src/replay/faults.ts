@@ -45,7 +45,7 @@ const ERRORS: Readonly<Record<InjectError['_tag'], (link: Link) => InjectError>>
 }
 
 export const FAULT_ERRORS: readonly string[] = Object.keys(ERRORS)
-export const FAULT_EFFECTS: readonly string[] = Object.keys(CALLS)
+const FAULT_EFFECTS: readonly string[] = Object.keys(CALLS)
 
 const isTag = (text: string): text is InjectError['_tag'] => Object.hasOwn(ERRORS, text)
 

@@ -12,7 +12,7 @@ export interface PassFacts {
   readonly awaits: number | null
 }
 
-export const isRead = ({ line: { kind } }: NumberedLine): boolean =>
+const isRead = ({ line: { kind } }: NumberedLine): boolean =>
   kind === 'graph' || kind === 'same-graph' || kind === 'read-failed'
 
 const NOTHING: PassFacts = { losses: [], opinions: [], awaits: null }

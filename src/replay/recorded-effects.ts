@@ -4,7 +4,7 @@
  * for fails at once. Nothing is carried out.
  */
 import { fromPromise } from 'xstate'
-import type { ChangeInput, EffectResult, InjectInput, TeardownInput } from '../../machines/link.machine.ts'
+import type { ChangeInput, EffectResult, InjectInput, TeardownInput } from '../../machines/link-context.ts'
 import type { EffectRecord, Effects } from '../controller/provide.ts'
 import { E } from '../fp.ts'
 import type { Link, LinkKey } from '../model/link.ts'

@@ -54,7 +54,7 @@ export interface NodeFile {
 export const lookAgain = (subject: string): SyscallError => syscallError('mknodat', 'EEXIST', subject)
 
 /** Open what is at a name, which must be a node of this device. */
-export const holdNode = (
+const holdNode = (
   directory: BorrowedFd,
   name: string,
   device: DeviceNumber,

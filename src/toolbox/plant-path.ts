@@ -67,7 +67,7 @@ const look = (
 }
 
 /** The place of a socket's file. */
-export const placeOf = ({ device, inode }: FileStatus): string => `${device}/${inode}`
+const placeOf = ({ device, inode }: FileStatus): string => `${device}/${inode}`
 
 class PathPlant implements Plant {
   readonly planted: Planted

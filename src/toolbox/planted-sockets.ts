@@ -12,13 +12,14 @@ import type { Link } from '../model/link.ts'
 import type { Mediation, MediationId, TeardownReport } from '../model/mediation.ts'
 import type { Connection } from '../relay/connection.ts'
 import type { Figure } from '../relay/contract.ts'
-import { createCounters, type LinkCounters, snapshotOf } from '../relay/counters.ts'
+import { createCounters, snapshotOf } from '../relay/counters.ts'
 import { DatagramPost } from '../relay/datagram-post.ts'
 import { Listener } from '../relay/listener.ts'
 import type { DataPlane, Descriptors, Entrance, LinkTraffic } from '../relay/ports.ts'
 import { clientSocketsOf } from './client-sockets.ts'
 import { type Container, type Containers, peerError } from './containers.ts'
 import type { LinkLog, Loss, ProviderAddress, SocketKind, SocketRequest } from './contract.ts'
+import type { NewDialer } from './dialers.ts'
 import type { Directories } from './directories.ts'
 import { createFarewells } from './farewell.ts'
 import { introductionFor } from './introduction.ts'
@@ -82,13 +83,7 @@ export interface PlantedSocketsOptions {
   readonly leftovers: Leftovers
   readonly sockets: ProviderSockets
   readonly roles: RoleUsers
-  readonly newDialer: (
-    link: Link,
-    request: SocketRequest,
-    counters: LinkCounters,
-    log: LinkLog,
-    onKindMismatch: () => void,
-  ) => ProviderDialer
+  readonly newDialer: NewDialer
   readonly newId: () => MediationId
   readonly at: AtMoment
   /** A planted socket no longer fits its provider, which changed type. */

@@ -23,7 +23,7 @@ const TOOLS = ['dbus-daemon', 'dbus-test-tool']
 const PATIENCE_MS = 10_000
 
 /** The name that calls go to, and the interface that they are of (dbus-test-tool(1)). */
-export const NAME = 'com.example'
+const NAME = 'com.example'
 
 export type DbusContender = Up<Way>
 

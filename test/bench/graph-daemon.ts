@@ -137,7 +137,7 @@ export const ours = (
 }
 
 /** What to call it: the first word of its command that is a path, without its folders, else its first word. */
-export const peerName = (command: string): string => {
+const peerName = (command: string): string => {
   const words = command.trim().split(/\s+/)
   return basename(words.find(word => word.includes('/')) ?? words[0] ?? command)
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import type { Option, Variables } from '../../src/cli/arguments.ts'
-import { unknownVariables } from '../../src/cli/arguments.ts'
+import { unknownVariables, type Variables } from '../../src/cli/arguments.ts'
+import type { Option } from '../../src/cli/option-kinds.ts'
 import {
   DAEMON_OPTIONS,
   type DaemonConfig,

@@ -3,7 +3,15 @@ import assert from 'node:assert/strict'
 import { runBundle } from '../cli/support.ts'
 import { eventually } from '../support/eventually.ts'
 import type { Entry } from '../support/pv-ctrl.ts'
-import { entryFor, inodeOf, keyOf, type ScenarioOptions, scenario, type World } from '../support/scenario.ts'
+import {
+  entryFor,
+  inodeOf,
+  inTurn,
+  keyOf,
+  type ScenarioOptions,
+  scenario,
+  type World,
+} from '../support/scenario.ts'
 import { startWaylandPeer, type WaylandPeer } from '../support/wayland-peer.ts'
 import {
   bind,
@@ -420,16 +428,7 @@ scenario(
   'wayland links on the raw wire',
   async (world, context) => {
     const site = await siteIn(world)
-    for (const [sentence, row] of Object.entries({ ...rows, ...more })) {
-      await context.test(sentence, async t => {
-        try {
-          await row(site)
-        } catch (failure) {
-          t.diagnostic(`the daemon's last words:\n${world.daemon.lastWords()}`)
-          throw failure
-        }
-      })
-    }
+    await inTurn(world, context, site, { ...rows, ...more })
   },
   options,
 )

@@ -3,7 +3,15 @@ import assert from 'node:assert/strict'
 import { VISIBLE_TO_ALL } from '../../plugins/wayland/interfaces.ts'
 import type { Container } from '../support/container.ts'
 import { eventually } from '../support/eventually.ts'
-import { entryFor, inodeOf, keyOf, type ScenarioOptions, scenario, type World } from '../support/scenario.ts'
+import {
+  entryFor,
+  inodeOf,
+  inTurn,
+  keyOf,
+  type ScenarioOptions,
+  scenario,
+  type World,
+} from '../support/scenario.ts'
 import {
   DISPLAY,
   framesOf,
@@ -152,16 +160,7 @@ scenario(
       ...Object.fromEntries(STILL.map(name => [`${name} comes up`, draws([name], 2)])),
       ...rows,
     }
-    for (const [sentence, row] of Object.entries(all)) {
-      await context.test(sentence, async t => {
-        try {
-          await row(site)
-        } catch (failure) {
-          t.diagnostic(`the daemon's last words:\n${world.daemon.lastWords()}`)
-          throw failure
-        }
-      })
-    }
+    await inTurn(world, context, site, all)
   },
   options,
 )

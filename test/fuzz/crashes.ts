@@ -8,7 +8,7 @@ import { join, relative, resolve } from 'node:path'
 import * as t from 'io-ts'
 import { E } from '../../src/fp.ts'
 
-export const CRASHES = resolve('fixtures/crashes')
+const CRASHES = resolve('fixtures/crashes')
 
 const Crash = t.type({
   check: t.string,

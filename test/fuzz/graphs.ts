@@ -67,7 +67,7 @@ const partial: fc.Arbitrary<string> = fc
   .map(objectText)
 
 /** JSON of one element of a graph, good or bad. */
-export const entryText: fc.Arbitrary<string> = fc.oneof(
+const entryText: fc.Arbitrary<string> = fc.oneof(
   { weight: 12, arbitrary: entry },
   { weight: 2, arbitrary: partial },
   { weight: 1, arbitrary: oddValue },

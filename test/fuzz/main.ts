@@ -1,5 +1,6 @@
 /** `npm run fuzz -- TARGET… [--seconds N] [--seed N]`; without a target it says which there are. */
-import { decodeArguments, integerOption, type Option } from '../../src/cli/arguments.ts'
+import { decodeArguments } from '../../src/cli/arguments.ts'
+import { integerOption, type Option } from '../../src/cli/option-kinds.ts'
 import { E } from '../../src/fp.ts'
 import { keepCrash } from './crashes.ts'
 import type { Tally } from './news.ts'

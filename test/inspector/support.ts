@@ -36,7 +36,7 @@ import {
   settled,
 } from '../support/fakes.ts'
 
-export const PAGE_FOLDER = 'dist/inspector'
+const PAGE_FOLDER = 'dist/inspector'
 
 export const LINK_MACHINE = definitionOf(linkMachine({ now: () => 0, random: () => 0 }))
 

@@ -4,16 +4,16 @@ import * as fc from 'fast-check'
 import type { Actor } from 'xstate'
 import { createActor, fromPromise } from 'xstate'
 import { getShortestPaths } from 'xstate/graph'
+import type { LinkMachine } from '../../machines/link.machine.ts'
+import { linkMachine } from '../../machines/link.machine.ts'
 import type {
   ChangeInput,
   EffectResult,
   HeldMediation,
   InjectInput,
   LinkEvent,
-  LinkMachine,
   TeardownInput,
-} from '../../machines/link.machine.ts'
-import { linkMachine } from '../../machines/link.machine.ts'
+} from '../../machines/link-context.ts'
 import { stateOf } from '../../src/controller/links.ts'
 import { E } from '../../src/fp.ts'
 import type { DesiredLink, Verdict } from '../../src/model/desired.ts'

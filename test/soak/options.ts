@@ -1,12 +1,6 @@
 /** What a soak is told on its command line. */
-import {
-  decodeArguments,
-  integerOption,
-  NO_OPERANDS,
-  type Option,
-  switchOption,
-  type UsageError,
-} from '../../src/cli/arguments.ts'
+import { decodeArguments, NO_OPERANDS, type UsageError } from '../../src/cli/arguments.ts'
+import { integerOption, type Option, switchOption } from '../../src/cli/option-kinds.ts'
 import { E, pipe } from '../../src/fp.ts'
 
 export interface Options {

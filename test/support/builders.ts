@@ -1,18 +1,13 @@
 /** Links and graphs for tests, as chains: each step gives a new builder, nothing is shared. */
 import type { DesiredLink, Verdict } from '../../src/model/desired.ts'
 import type { Graph } from '../../src/model/graph.ts'
-import type { Pid, Uid } from '../../src/model/identity.ts'
-import { isPid, isUid } from '../../src/model/identity.ts'
+import type { Pid } from '../../src/model/identity.ts'
+import { isPid } from '../../src/model/identity.ts'
 import type { Link } from '../../src/model/link.ts'
 import { keyOf } from '../../src/model/link.ts'
 
 export const pid = (value: number): Pid => {
   if (!isPid(value)) throw new Error(`${value} is no pid`)
-  return value
-}
-
-export const uid = (value: number): Uid => {
-  if (!isUid(value)) throw new Error(`${value} is no uid`)
   return value
 }
 
@@ -31,7 +26,7 @@ export interface LinkBuilder {
   desired(verdict?: Verdict): DesiredLink
 }
 
-export const ADMITTED: Verdict = { _tag: 'Admitted', rule: 'default' }
+const ADMITTED: Verdict = { _tag: 'Admitted', rule: 'default' }
 
 const builderOf = (link: Link): LinkBuilder => ({
   named: name => builderOf({ ...link, name }),

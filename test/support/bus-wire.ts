@@ -21,7 +21,7 @@ import { type Peer, type PeerProcess, peerOf, startPeerProcess } from './peer.ts
 const PATIENCE_MS = 10_000
 
 /** As sd-bus says it: all in one write. */
-export const HANDSHAKE = '\0AUTH EXTERNAL\r\nDATA\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n'
+const HANDSHAKE = '\0AUTH EXTERNAL\r\nDATA\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n'
 export const WITHOUT_DESCRIPTORS = '\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n'
 /** What both buses say to the first, but for their guid. */
 const ANSWERS = /^DATA\r\nOK [0-9a-f]{32}\r\n(?:AGREE_UNIX_FD\r\n)?/
@@ -32,7 +32,7 @@ const Came = t.type({ data: t.string, descriptors: t.array(t.string), end: t.uni
 /** Arguments: a text is `s`, a number `u`, a list of texts `as`; bytes are `ay`. */
 export type Argument = string | number | readonly string[] | Uint8Array
 
-export const signatureOf = (args: readonly Argument[]): string =>
+const signatureOf = (args: readonly Argument[]): string =>
   args
     .map(each => {
       if (typeof each === 'string') return 's'

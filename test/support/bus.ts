@@ -73,7 +73,7 @@ ${rules}
 `
 
 /** All that the services of these tests need beside the distribution's own policy. */
-export const EXAMPLE_POLICY = busConfig(`
+const EXAMPLE_POLICY = busConfig(`
   <policy user="root">
     <allow own_prefix="org.pantavisor"/>
   </policy>

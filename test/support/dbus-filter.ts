@@ -38,7 +38,7 @@ export type Fields = Partial<MessageHead>
 
 const EMPTY = new Uint8Array(0)
 
-export const headOf = (fields: Fields): MessageHead => ({
+const headOf = (fields: Fields): MessageHead => ({
   littleEndian: true,
   type: MESSAGE_TYPE.call,
   flags: 0,
@@ -63,7 +63,7 @@ export interface Arguments {
   readonly bytes: (littleEndian: boolean) => Uint8Array
 }
 
-export const NO_ARGUMENTS: Arguments = { signature: '', bytes: () => EMPTY }
+const NO_ARGUMENTS: Arguments = { signature: '', bytes: () => EMPTY }
 
 const uint32Bytes = (value: number, littleEndian: boolean): Buffer => {
   const bytes = Buffer.alloc(4)

@@ -1,5 +1,4 @@
 /** A `dbus` link to try clients on: a bus with a service in one container, a consumer in another, the daemon between them. */
-import type { TestContext } from 'node:test'
 import {
   addUsers,
   BUS_SOCKET,
@@ -18,7 +17,7 @@ import { type Ended, untilDone } from './child.ts'
 import type { Container, ContainerOptions } from './container.ts'
 import type { LogLine } from './daemon.ts'
 import type { Entry } from './pv-ctrl.ts'
-import { entryFor, keyOf, type ScenarioOptions, scenario, type World } from './scenario.ts'
+import { entryFor, inTurn, keyOf, type Rows, type ScenarioOptions, scenario, type World } from './scenario.ts'
 
 /** The role of these links: a user of the provider. */
 export const OPERATOR = {
@@ -58,7 +57,7 @@ export interface Site {
   readonly run: (...command: readonly string[]) => Promise<Ended>
 }
 
-export const addressOf = (target: string): string => `unix:path=${target}`
+const addressOf = (target: string): string => `unix:path=${target}`
 
 export const busEntry = (
   app: Container,
@@ -98,25 +97,12 @@ const siteIn = async (world: World, options: SiteOptions): Promise<Site> => {
 }
 
 /** Several tests that share a site; each leaves it as it found it. */
-export const onOneBus = (
-  name: string,
-  rows: Readonly<Record<string, (site: Site, t: TestContext) => Promise<void>>>,
-  options: SiteOptions = {},
-): void => {
+export const onOneBus = (name: string, rows: Rows<Site>, options: SiteOptions = {}): void => {
   scenario(
     name,
     async (world, context) => {
       const site = await siteIn(world, options)
-      for (const [sentence, row] of Object.entries(rows)) {
-        await context.test(sentence, async t => {
-          try {
-            await row(site, t)
-          } catch (failure) {
-            t.diagnostic(`the daemon's last words:\n${world.daemon.lastWords()}`)
-            throw failure
-          }
-        })
-      }
+      await inTurn(world, context, site, rows)
     },
     { timeoutMs: 120_000, needs: hasBus, ...options },
   )

@@ -25,7 +25,7 @@ export interface Made {
   readonly fieldsLength?: number
 }
 
-export const CODES = {
+const CODES = {
   path: 1,
   interface: 2,
   member: 3,

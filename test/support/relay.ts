@@ -209,7 +209,7 @@ interface Call {
 }
 
 /** A provider that answers when it is told to, or at once. */
-export class FakeDialer implements Dialer {
+class FakeDialer implements Dialer {
   /** The provider's ends of what has been dialled, in order. */
   readonly wires: Wire[] = []
   readonly waiting: Call[] = []

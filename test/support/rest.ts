@@ -3,14 +3,13 @@
  * answers and records by itself, behind the other one that the test leads. What goes over them is told as bytes.
  */
 import assert from 'node:assert/strict'
-import type { TestContext } from 'node:test'
 import * as codecs from 'io-ts'
 import { E } from '../../src/fp.ts'
 import type { Container } from './container.ts'
 import { eventually } from './eventually.ts'
 import { type HttpPeer, type Line, type Recorded, startHttpPeer, type Told } from './http-peer.ts'
 import type { Entry } from './pv-ctrl.ts'
-import { entryFor, keyOf, type ScenarioOptions, scenario, type World } from './scenario.ts'
+import { entryFor, inTurn, keyOf, type Rows, type ScenarioOptions, scenario, type World } from './scenario.ts'
 
 /** Where the consumer finds the provider that answers by itself, and the one that the test leads. */
 export const SERVED = '/run/pvx/served.sock'
@@ -94,24 +93,16 @@ export const onItsOwn = (
 /** Tests with one sentence each, on the same daemon and containers, one after the other. */
 export const onOneSite = (
   name: string,
-  rows: Readonly<Record<string, (site: Site, t: TestContext) => Promise<void>>>,
+  rows: Rows<Site>,
   options: ScenarioOptions & SiteOptions = {},
 ): void => {
   scenario(
     name,
     async (world, context) => {
       const site = await siteIn(world, options)
-      for (const [sentence, row] of Object.entries(rows)) {
-        await context.test(sentence, async t => {
-          try {
-            await row(site, t)
-          } catch (failure) {
-            t.diagnostic(`the daemon's last words:\n${world.daemon.lastWords()}`)
-            throw failure
-          }
-        })
+      await inTurn(world, context, site, rows, async () => {
         await Promise.all([site.client.closeLines(), site.provider.closeLines()])
-      }
+      })
     },
     options,
   )

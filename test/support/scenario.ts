@@ -149,6 +149,30 @@ export const scenario = (
   })
 }
 
+/** Tests that share a site, each by its sentence. */
+export type Rows<Site> = Readonly<Record<string, (site: Site, t: TestContext) => Promise<void>>>
+
+/** One after the other in the same world; each leaves the site as it found it, but for what `tidy` takes away after it. */
+export const inTurn = async <Site>(
+  { daemon }: World,
+  t: TestContext,
+  site: Site,
+  rows: Rows<Site>,
+  tidy: () => Promise<void> = () => Promise.resolve(),
+): Promise<void> => {
+  for (const [sentence, row] of Object.entries(rows)) {
+    await t.test(sentence, async own => {
+      try {
+        await row(site, own)
+      } catch (failure) {
+        own.diagnostic(`the daemon's last words:\n${daemon.lastWords()}`)
+        throw failure
+      }
+    })
+    await tidy()
+  }
+}
+
 export interface LinkWanted {
   readonly name?: string
   readonly type?: string

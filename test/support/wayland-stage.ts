@@ -18,7 +18,7 @@ export interface Line {
 }
 
 /** A link's log that is kept. */
-export const keptLog = (): { readonly log: LinkLog; readonly lines: Line[] } => {
+const keptLog = (): { readonly log: LinkLog; readonly lines: Line[] } => {
   const lines: Line[] = []
   const at = (level: Line['level']) => (facts: object) => {
     lines.push({ level, facts: { ...facts } })

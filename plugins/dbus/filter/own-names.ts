@@ -5,7 +5,7 @@
 import { Recent } from './recent.ts'
 
 /** A system bus lets one connection have 512. */
-export const MOST_OWN_NAMES = 1024
+const MOST_OWN_NAMES = 1024
 
 /** The client has it now, waits in line for it, or had it already (D-Bus specification, "org.freedesktop.DBus.RequestName"). */
 const GRANTED: ReadonlySet<number> = new Set([1, 2, 4])

@@ -1,7 +1,7 @@
 /** Whether a bus that listens on an address is the one behind a link's socket. Pure (D-Bus specification, "Server Addresses"). */
 
 /** `/var/run` is a symlink to `/run` wherever both are there, and configurations name either. */
-export const plainPath = (path: string): string => {
+const plainPath = (path: string): string => {
   const plain = path.replace(/\/{2,}/g, '/')
   return plain.startsWith('/var/run/') ? plain.slice('/var'.length) : plain
 }

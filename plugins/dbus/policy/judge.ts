@@ -80,7 +80,7 @@ const headersOf = (head: MessageHead): Headers => ({
 })
 
 /** Where a rule stands, in one word. */
-export const placeOf = (rule: Rule | undefined): string =>
+const placeOf = (rule: Rule | undefined): string =>
   rule === undefined ? 'no rule allows it' : `${rule.origin.file}:${rule.origin.line}`
 
 export class PolicyJudge implements Judge {

@@ -138,7 +138,7 @@ export class ProviderPolicy {
 const TEXT = new TextDecoder()
 
 /** What names of users and groups stand for there. A file that cannot be read knows nobody. */
-export const namesIn = (files: ProviderFiles, limits: Pick<GatherLimits, 'dbusPolicyFileBytes'>): Names => {
+const namesIn = (files: ProviderFiles, limits: Pick<GatherLimits, 'dbusPolicyFileBytes'>): Names => {
   const idsIn = (path: string): ReadonlyMap<string, number> => {
     const bytes = files.read(path, limits.dbusPolicyFileBytes)
     return idsByName(E.isRight(bytes) ? TEXT.decode(bytes.right) : '')

@@ -51,7 +51,7 @@ const TYPES: ReadonlyMap<string, number> = new Map([
 ])
 
 /** DBUS_MAXIMUM_MESSAGE_UNIX_FDS: the longest message, had it nothing but descriptors. */
-export const MOST_FDS = 2 ** 27 / 4
+const MOST_FDS = 2 ** 27 / 4
 
 /** How dbus-daemon reads whole numbers: as strtol(3) with base 0, whatever follows. */
 const INTEGER = /^[ \t\n\v\f\r]*([+-]?)(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)/

@@ -1,7 +1,8 @@
 /** `demo`: two containers, a graph and the real daemon, on one screen. */
 import { E } from '../../fp.ts'
-import { decodeArguments, NO_OPERANDS, type Option, switchOption } from '../arguments.ts'
+import { decodeArguments, NO_OPERANDS } from '../arguments.ts'
 import { type Command, helpFor, refuseUsage } from '../command.ts'
+import { type Option, switchOption } from '../option-kinds.ts'
 
 export interface DemoConfig {
   /** Leave the containers and the daemon running to play with. */

@@ -1,11 +1,13 @@
 /** `describe`: all there is to know about one link, and what to do where it does not work. */
 import { GraphJson, LinkDetailsJson, LinksJson } from '../../control/shapes.ts'
 import { E } from '../../fp.ts'
-import { decodeArguments, meant, type Operands, type Option, switchOption } from '../arguments.ts'
+import { decodeArguments, type Operands } from '../arguments.ts'
 import { type Command, complain, type ExitCode, helpFor, refuseUsage, type Terminal } from '../command.ts'
 import { type AskError, type Asked, askControl, describeAskError } from '../control-client.ts'
 import { findLink, looksLike } from '../find-link.ts'
 import { linkPage } from '../link-page.ts'
+import { meant } from '../nearest.ts'
+import { type Option, switchOption } from '../option-kinds.ts'
 import { controlOption, DEFAULT_CONFIG } from '../options.ts'
 import { counted } from '../render.ts'
 

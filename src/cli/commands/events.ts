@@ -2,10 +2,11 @@
 
 import type { StreamEvent } from '../../events/event.ts'
 import { E } from '../../fp.ts'
-import { decodeArguments, NO_OPERANDS, type Option, switchOption, textOption } from '../arguments.ts'
+import { decodeArguments, NO_OPERANDS } from '../arguments.ts'
 import { type Command, complain, helpFor, refuseUsage, type Terminal } from '../command.ts'
 import { describeAskError, streamControl } from '../control-client.ts'
 import { eventReader, eventText, linkOf } from '../event-text.ts'
+import { type Option, switchOption, textOption } from '../option-kinds.ts'
 import { controlOption, DEFAULT_CONFIG } from '../options.ts'
 
 export interface EventsConfig {

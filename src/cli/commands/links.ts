@@ -2,16 +2,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { LINK_STATES, type LinkJson, LinksJson } from '../../control/shapes.ts'
 import { E } from '../../fp.ts'
-import {
-  choiceOption,
-  decodeArguments,
-  NO_OPERANDS,
-  type Option,
-  switchOption,
-  textOption,
-} from '../arguments.ts'
+import { decodeArguments, NO_OPERANDS } from '../arguments.ts'
 import { type Command, complain, helpFor, refuseUsage, type Terminal } from '../command.ts'
 import { type AskError, askControl, describeAskError } from '../control-client.ts'
+import { choiceOption, type Option, switchOption, textOption } from '../option-kinds.ts'
 import { controlOption, DEFAULT_CONFIG } from '../options.ts'
 import { type Column, counted, duration, printable, renderTable } from '../render.ts'
 import { openScreen } from '../screen.ts'

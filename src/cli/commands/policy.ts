@@ -17,19 +17,10 @@ import { isUid } from '../../model/identity.ts'
 import { DEFAULT_LIMITS, type Limits } from '../../model/limits.ts'
 import type { ProviderFiles } from '../../toolbox/contract.ts'
 import { filesUnder } from '../../toolbox/provider-files.ts'
-import {
-  type Arguments,
-  decodeArguments,
-  integerOption,
-  type Operands,
-  type Option,
-  switchOption,
-  textOption,
-  type UsageError,
-  usageError,
-} from '../arguments.ts'
+import { type Arguments, decodeArguments, type Operands, type UsageError, usageError } from '../arguments.ts'
 import { type Command, complain, helpFor, refuseUsage, type Terminal } from '../command.ts'
 import { dbusPolicyLimitOptions } from '../dbus-policy-options.ts'
+import { integerOption, type Option, switchOption, textOption } from '../option-kinds.ts'
 import { type Column, counted, printable, renderTable } from '../render.ts'
 
 interface Asked {

@@ -15,15 +15,9 @@ import { parseRecording } from '../../record/parse.ts'
 import type { Fault, Replay, Step } from '../../replay/contract.ts'
 import { FAULT_ERRORS, faultIn } from '../../replay/faults.ts'
 import { openReplay } from '../../replay/replay.ts'
-import {
-  addressOption,
-  decodeArguments,
-  type Operands,
-  type Option,
-  switchOption,
-  textOption,
-} from '../arguments.ts'
+import { decodeArguments, type Operands } from '../arguments.ts'
 import { type Command, complain, type ExitCode, helpFor, refuseUsage, type Terminal } from '../command.ts'
+import { addressOption, type Option, switchOption, textOption } from '../option-kinds.ts'
 import { counted } from '../render.ts'
 import {
   divergenceText,

@@ -19,7 +19,7 @@ export interface Shortcut {
 const focus = (id: string): void => document.getElementById(id)?.focus()
 
 /** The next link of the list, in either direction. */
-export const chooseNext = (by: 1 | -1): void => {
+const chooseNext = (by: 1 | -1): void => {
   const rows = shownRows.peek()
   const at = rows.findIndex(({ key }) => key === chosen.peek())
   const next = at < 0 ? (by > 0 ? 0 : rows.length - 1) : Math.max(0, Math.min(rows.length - 1, at + by))

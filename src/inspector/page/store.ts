@@ -101,7 +101,7 @@ export const shownRows = computed<readonly LinkRow[]>(() => {
 })
 
 /** `null`: every link is. */
-export const shownKeys = computed<ReadonlySet<string> | null>(() =>
+const shownKeys = computed<ReadonlySet<string> | null>(() =>
   linkFilter.value.trim() === '' ? null : new Set(shownRows.value.map(({ key }) => key)),
 )
 

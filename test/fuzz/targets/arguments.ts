@@ -8,11 +8,10 @@ import {
   asksForHelp,
   decodeArguments,
   type Operands,
-  type Option,
   unknownVariables,
-  variableOf,
 } from '../../../src/cli/arguments.ts'
 import { GRAPH_OPTIONS, type GraphConfig } from '../../../src/cli/commands/graph.ts'
+import { type Option, variableOf } from '../../../src/cli/option-kinds.ts'
 import { DAEMON_OPTIONS, DEFAULT_CONFIG } from '../../../src/cli/options.ts'
 import { E } from '../../../src/fp.ts'
 import { check, targetOf } from '../target.ts'

@@ -5,7 +5,8 @@ import plugin from '../../../plugins/wayland/index.ts'
 import { grantsOf } from '../../../plugins/wayland/options.ts'
 import { E } from '../../../src/fp.ts'
 import type { Link } from '../../../src/model/link.ts'
-import type { SocketRequest, Toolbox } from '../../../src/toolbox/contract.ts'
+import type { SocketRequest } from '../../../src/toolbox/contract.ts'
+import { socketAskedFor } from '../../support/asked-for.ts'
 import { aLink } from '../../support/builders.ts'
 import { failureOf, must } from '../../support/descriptors.ts'
 import { fakeWorld, placeOf } from '../../support/fakes.ts'
@@ -57,22 +58,7 @@ for (const [value, expected] of OPTIONS) {
 
 const wayland = (fields: Partial<Link> = {}): Link => ({ ...aLink().ofType('wayland').build(), ...fields })
 
-/** What is asked of a toolbox that plants nothing. */
-const askedFor = async (link: Link): Promise<SocketRequest> => {
-  const box = fakeWorld().host.toolboxFor(link)
-  const requests: SocketRequest[] = []
-  const listening: Toolbox = {
-    ...box,
-    injectSocket: (request, kept) => {
-      requests.push(request)
-      return box.injectSocket(request, kept)
-    },
-  }
-  must(await plugin.onLinkAdded(link, listening)())
-  const [request] = requests
-  if (request === undefined) throw new Error('nothing was asked for')
-  return request
-}
+const askedFor = (link: Link): Promise<SocketRequest> => socketAskedFor(plugin, link)
 
 test('a link is a stream socket whose descriptors wait beside the bytes', async () => {
   const link = wayland()

@@ -20,7 +20,7 @@ import { configOf, type Outcome, outcomeOf } from './real-bus.ts'
 
 const MESSAGES = 24
 
-const policiesOf = (text: string): readonly RolePolicy[] => {
+export const policiesOf = (text: string): readonly RolePolicy[] => {
   const users = idsByName(readFileSync('/etc/passwd', 'utf8'))
   const groups = idsByName(readFileSync('/etc/group', 'utf8'))
   const names = {
@@ -33,9 +33,9 @@ const policiesOf = (text: string): readonly RolePolicy[] => {
   return USERS.map(user => policyFor(placed, user))
 }
 
-export const uniqueOf = (party: number): string => `:1.${party}`
+const uniqueOf = (party: number): string => `:1.${party}`
 
-export const headersOf = (sent: PartyMessage): Headers => {
+const headersOf = (sent: PartyMessage): Headers => {
   const named = sent.by === 'unique' ? uniqueOf(Number(sent.to)) : sent.by
   const destination = sent.to === 'bus' ? BUS : sent.broadcast ? null : named
   return {
@@ -51,8 +51,18 @@ export const headersOf = (sent: PartyMessage): Headers => {
   }
 }
 
-/** What we say to a message, knowing who owns what. */
-const saysYes = (roles: readonly RolePolicy[], owned: Outcome['owned'], sent: PartyMessage): boolean => {
+const SOMEBODY: Party = { kind: 'connection', names: new Set(), complete: false }
+
+/**
+ * What we say to a message, knowing who owns what. A link that only hears its own side knows less: who is told of a broadcast, and
+ * what a call's receiver may have, is left to the bus.
+ */
+export const saysYes = (
+  roles: readonly RolePolicy[],
+  owned: Outcome['owned'],
+  sent: PartyMessage,
+  knows: 'all' | 'its own side' = 'all',
+): boolean => {
   const partyOf = (party: number): Party => ({
     kind: 'connection',
     names: new Set([uniqueOf(party), ...(owned[party] ?? [])]),
@@ -64,9 +74,10 @@ const saysYes = (roles: readonly RolePolicy[], owned: Outcome['owned'], sent: Pa
   if (sent.to === 'bus') return maySend(sender, headers, { kind: 'bus' }).allowed
   const receiver = roles[sent.to]
   assert.ok(receiver)
+  const isLink = knows === 'its own side'
   return (
-    maySend(sender, headers, partyOf(sent.to)).allowed &&
-    mayReceive(receiver, headers, partyOf(sent.from)).allowed
+    maySend(sender, headers, isLink && sent.broadcast ? SOMEBODY : partyOf(sent.to)).allowed &&
+    ((isLink && sent.type === 'call') || mayReceive(receiver, headers, partyOf(sent.from)).allowed)
   )
 }
 

@@ -28,7 +28,7 @@ const rules = (isTaken: boolean, list: readonly string[]): readonly Configuratio
 const files = (isTaken: boolean, list: Readonly<Record<string, string>>): readonly Configuration[] =>
   Object.entries(list).map(([name, text]) => ({ name, text, isTaken }))
 
-export const GOOD_RULES = rules(true, [
+const GOOD_RULES = rules(true, [
   'send_destination="com.a.A"',
   'send_destination="*" send_interface="*" send_path="*" send_type="*" send_member="*"',
   'send_destination_prefix="com.a" send_type="method_call"',
@@ -60,7 +60,7 @@ export const GOOD_RULES = rules(true, [
   'group="*"',
 ])
 
-export const BAD_RULES = rules(false, [
+const BAD_RULES = rules(false, [
   '',
   'log="true"',
   'min_fds="1"',

@@ -60,7 +60,7 @@ ${policies}
 `
 
 /** `asked` as the clients take it; rejects with their complaint. */
-export const runParties = (asked: object): Promise<Outcome> =>
+const runParties = (asked: object): Promise<Outcome> =>
   new Promise((resolve, reject) => {
     const clients = spawn(PYTHON, [PARTIES], { stdio: ['pipe', 'pipe', 'pipe'], timeout: PATIENCE_MS })
     let said = ''
