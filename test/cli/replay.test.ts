@@ -1,6 +1,6 @@
 /** `replay` as a person uses it: what it shows, where it stops, what it refuses. */
 import assert from 'node:assert/strict'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, test } from 'node:test'
 import { inRepository, runBundle, runInPlace, scratchDirectory, spawnBundle } from './support.ts'
@@ -110,6 +110,14 @@ describe('pv-xconnect replay', () => {
     assert.deepEqual([none.code, /it is no recording: its first line is neither/.test(none.err)], [1, true])
     const absent = await runInPlace(['replay', join(scratch.path, 'absent')])
     assert.deepEqual([absent.code, /cannot be read: ENOENT/.test(absent.err)], [1, true])
+  })
+
+  test('refuses what is too large, before it reads it', async () => {
+    const file = fileOf('')
+    truncateSync(file, 400 * 1024 * 1024)
+    const { code, err } = await runInPlace(['replay', file])
+    assert.equal(code, 1)
+    assert.match(err, /has more than 402\.7 MB, too much to be replayed/)
   })
 
   test('is told how it is used', async () => {
