@@ -137,8 +137,9 @@ describe('pv-xconnect replay', () => {
   })
 
   test('plays at the speed that was asked for, and ends when it is told to', async () => {
-    const slow = spawnBundle(['replay', BACKOFF, '--speed', '0.01'])
-    await new Promise(resolve => setTimeout(resolve, 1000))
+    const slow = spawnBundle(['replay', BACKOFF, '--speed', '0.1'])
+    // It listens to SIGINT before it plays.
+    await slow.saw(' -> ')
     slow.child.kill('SIGINT')
     const { code, out } = await slow.ended
     assert.equal(code, 0)
