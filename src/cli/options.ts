@@ -237,7 +237,7 @@ export const DAEMON_OPTIONS: readonly Option<DaemonConfig>[] = [
   ),
   integerOption(
     { flag: 'record-max-bytes', help: 'A recording that has grown so large is followed by a new one.' },
-    { min: 4 * KIB, max: 1024 * MIB, unit: 'BYTES' },
+    { min: 4 * KIB, max: 256 * MIB, unit: 'BYTES' },
     {
       get: config => config.recordMaxBytes,
       set: (config, recordMaxBytes) => ({ ...config, recordMaxBytes }),

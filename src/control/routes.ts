@@ -260,12 +260,18 @@ const events = (
 const recording = ({ tape }: ControlSubject): OngoingAnswer => ({
   headers: { 'content-type': 'application/jsonl' },
   begin: reader => {
+    let beginning: string[] | undefined = []
     let over = false
     const stop = tape.listen(line => {
-      if (over || reader.write(line)) return
-      over = true
-      reader.end()
+      if (beginning !== undefined) beginning.push(line)
+      else if (!over && !reader.write(line)) {
+        over = true
+        reader.end()
+      }
     })
+    // In one piece: how large it is does not depend on how fast it is read.
+    reader.write(beginning.join(''))
+    beginning = undefined
     return stop
   },
 })

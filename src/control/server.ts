@@ -153,9 +153,15 @@ const serverOf = ({ answer, log, version, limits = DEFAULT_LIMITS }: ControlOpti
     response.flushHeaders()
     streams.add(response)
     connections.keep(request.socket)
+    // What it begins with may be a whole graph, which nobody can have read before the next line.
+    let beginningBytes = 0
+    response.on('drain', () => {
+      beginningBytes = 0
+    })
     const reader: Reader = {
       write: text => {
-        if (response.writableLength > limits.streamBytes || response.writableEnded) return false
+        if (response.writableLength > limits.streamBytes + beginningBytes || response.writableEnded)
+          return false
         response.write(text)
         return true
       },
@@ -166,6 +172,7 @@ const serverOf = ({ answer, log, version, limits = DEFAULT_LIMITS }: ControlOpti
       },
     }
     const stop = begin(reader)
+    beginningBytes = response.writableLength
     response.once('close', () => {
       streams.delete(response)
       stop()

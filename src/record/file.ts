@@ -2,11 +2,13 @@
  * A recording on disk: lines are appended by other threads, a few times a second, and a file that has grown to its size makes
  * room for the next one, which stands by itself. Promises that nobody waits for the disk, and that one which is full,
  * slow or gone costs the recording only: it begins anew when the disk takes it again, and until then the files there are stay.
- * A file may end in the middle of a line where the daemon was killed.
+ * The old file is written on until the next has its name, so that a kill at any moment costs no more than what was not yet
+ * flushed; it may leave the middle of a line at the end. Never follows a link, and never moves what is no file.
  */
-import { ftruncateSync, writeSync } from 'node:fs'
-import { type FileHandle, open, rename } from 'node:fs/promises'
+import { unlinkSync, writeSync } from 'node:fs'
+import { type FileHandle, open, rename, unlink } from 'node:fs/promises'
 import type { LinkLog } from '../toolbox/contract.ts'
+import { errnoOf, makeRoom } from './rotation.ts'
 import type { Tape } from './tape.ts'
 
 export interface RecordingFileOptions {
@@ -33,76 +35,66 @@ const BACKLOG_BYTES = 4 * 1024 * 1024
 const AGAIN_MS = 60_000
 const OWNER_ONLY = 0o600
 
-const errnoOf = (error: unknown): string =>
-  error instanceof Error && 'code' in error ? String(error.code) : String(error)
-
 export const recordTo = (tape: Tape, options: RecordingFileOptions): RecordingFile => {
   const { path, log, backlogBytes = BACKLOG_BYTES, againMs = AGAIN_MS } = options
-  let segment: Segment | undefined
+  /** The one that is written; while the next one gets its name, both. */
+  const segments = new Set<Segment>()
   let again: NodeJS.Timeout | undefined
-  let closed = false
-
-  const failed = (which: Segment, why: string): void => {
-    if (segment !== which) return
-    segment = undefined
-    which.abandon()
-    log.error({ file: path, reason: why, againMs }, 'nothing is recorded until the file can be written again')
-    if (!closed) again = setTimeout(begin, againMs).unref()
-  }
 
   const begin = (): void => {
-    const next: Segment = startSegment(tape, {
+    const segment: Segment = startSegment(tape, {
       ...options,
       backlogBytes,
-      onFull: () => {
-        segment = undefined
-        next.finish()
-        begin()
+      onNamed: () => {
+        for (const each of segments) if (each !== segment) each.finish()
       },
-      onFailure: why => failed(next, why),
+      onFull: begin,
+      onFailure: why => {
+        for (const each of segments) each.finish()
+        log.error(
+          { file: path, reason: why, againMs },
+          'nothing is recorded until the file can be written again',
+        )
+        again = setTimeout(begin, againMs).unref()
+      },
+      onOver: () => segments.delete(segment),
     })
-    segment = next
+    segments.add(segment)
   }
 
   begin()
   return {
     close: () => {
-      closed = true
       clearTimeout(again)
-      segment?.finishNow()
-      segment = undefined
+      const all = [...segments]
+      for (const each of all) each.finishNow(all.length === 1)
     },
   }
 }
 
 interface SegmentOptions extends RecordingFileOptions {
   readonly backlogBytes: number
+  /** The file has its name: the one before is not needed any more. */
+  readonly onNamed: () => void
+  /** Told once: there should be another. This one goes on until it is told to finish. */
   readonly onFull: () => void
+  /** It has ended by itself, and nobody has told it to. The lines that are whole stay. */
   readonly onFailure: (why: string) => void
+  /** Nothing more comes of it. */
+  readonly onOver: () => void
 }
 
 /** One file, from its first line to its last. */
 interface Segment {
   /** Nothing more is heard; what was heard is still written. */
   finish(): void
-  /** The same, before it returns. */
-  finishNow(): void
-  /** Nothing more is written. The lines that are whole stay. */
-  abandon(): void
-}
-
-/** Older files move on by one name; the oldest is replaced. */
-const makeRoom = async (path: string, older: number): Promise<void> => {
-  const names = [path, ...Array.from({ length: older }, (_, index) => `${path}.${index + 1}`)]
-  for (let to = names.length - 1; to > 0; to -= 1) {
-    await rename(names[to - 1] ?? path, names[to] ?? path).catch((error: unknown) => {
-      if (errnoOf(error) !== 'ENOENT') throw error
-    })
-  }
+  /** The same, before it returns. `alone`: no other file has heard what this one has. */
+  finishNow(alone: boolean): void
 }
 
 const startSegment = (tape: Tape, options: SegmentOptions): Segment => {
-  const { path, maxBytes, older, backlogBytes, onFull, onFailure } = options
+  const { path, maxBytes, older, backlogBytes, onNamed, onFull, onFailure, onOver } = options
+  const unnamed = `${path}.new`
   let handle: FileHandle | undefined
   let held: string[] = []
   let heldBytes = 0
@@ -114,17 +106,22 @@ const startSegment = (tape: Tape, options: SegmentOptions): Segment => {
   let timer: NodeJS.Timeout | undefined
   let state: 'opening' | 'hearing' | 'finishing' | 'over' = 'opening'
   let isFull = false
+  let isNamed = false
 
   const hear = (line: string): void => {
     if (heldBytes > backlogBytes + (taken === 0 ? beginningBytes : 0)) {
-      onFailure('the disk does not keep up')
+      fail('the disk does not keep up')
       return
     }
     held.push(line)
     // Near enough: most of it is ASCII, and how many bytes it comes to is known when they are written.
     heldBytes += line.length
     timer ??= setTimeout(() => void flush(), FLUSH_MS).unref()
-    if (isFull || state !== 'hearing' || taken + heldBytes - beginningBytes <= maxBytes) return
+    if (state === 'hearing' && taken + heldBytes - beginningBytes > maxBytes) askForNext()
+  }
+
+  const askForNext = (): void => {
+    if (isFull) return
     isFull = true
     // What a line tells of is only about to happen: the next file begins when the links have come to rest.
     setImmediate(() => state === 'hearing' && onFull())
@@ -153,40 +150,61 @@ const startSegment = (tape: Tape, options: SegmentOptions): Segment => {
         await writeWhole(handle, writing)
         writing = undefined
       }
-      if (state === 'finishing') await closeHandle()
+      if (state !== 'hearing') {
+        if (state !== 'opening') end()
+        return
+      }
+      // Somebody has removed it: what is written now would be nowhere.
+      if ((await handle.stat()).nlink === 0) askForNext()
     } catch (error) {
-      // Some of it may be there: what is not whole is cut off.
+      // Some of it may be there: what is not whole is cut off. Until then nobody else writes.
       taken = writing?.at ?? taken
+      await handle.truncate(taken).catch(() => undefined)
       writing = undefined
-      onFailure(errnoOf(error))
+      fail(errnoOf(error))
     }
   }
 
-  const isOver = (): boolean => state === 'over'
-
-  const closeHandle = async (): Promise<void> => {
+  /** Nothing is heard from here on, and nothing but what is on its way to the disk is written. */
+  const end = (): void => {
+    if (writing === undefined) void handle?.close().catch(() => undefined)
     if (state === 'over') return
+    stopHearing()
+    clearTimeout(timer)
+    held = []
     state = 'over'
-    await handle?.close().catch(() => undefined)
+    onOver()
   }
+
+  const fail = (why: string): void => {
+    const isNews = state === 'opening' || state === 'hearing'
+    end()
+    if (isNews) onFailure(why)
+  }
+
+  const isOver = (): boolean => state === 'over'
+  const removeUnnamed = (): Promise<void> => unlink(unnamed).catch(() => undefined)
 
   /** Under a name of its own until its beginning is there: a disk that takes nothing must not cost the files it has. */
   const openFile = async (): Promise<void> => {
     try {
-      const opened = await open(`${path}.new`, 'w', OWNER_ONLY)
-      if (isOver()) {
-        await opened.close()
+      // What a killed daemon has left there has another name too.
+      await removeUnnamed()
+      handle = await open(unnamed, 'wx', OWNER_ONLY)
+      await flush()
+      if (!isOver()) await makeRoom(path, older)
+      if (!isOver()) {
+        await rename(unnamed, path)
+        isNamed = true
+        if (state === 'opening') state = 'hearing'
+        onNamed()
         return
       }
-      handle = opened
-      await flush()
-      if (isOver()) return
-      await makeRoom(path, older)
-      await rename(`${path}.new`, path)
-      if (state === 'opening') state = 'hearing'
+      end()
     } catch (error) {
-      onFailure(errnoOf(error))
+      fail(errnoOf(error))
     }
+    await removeUnnamed()
   }
 
   const stopHearing = tape.listen(hear)
@@ -195,41 +213,28 @@ const startSegment = (tape: Tape, options: SegmentOptions): Segment => {
 
   return {
     finish: () => {
-      stopHearing()
       if (state === 'over') return
+      stopHearing()
       state = 'finishing'
       void flush()
     },
-    finishNow: () => {
+    finishNow: alone => {
       stopHearing()
-      clearTimeout(timer)
-      if (handle === undefined || state === 'over') return
-      state = 'over'
+      if (handle === undefined || state === 'over') {
+        end()
+        return
+      }
       try {
         // What a thread has begun to write may not get done any more. The same bytes at the same place do no harm.
         for (const { bytes, at } of [...(writing === undefined ? [] : [writing]), takeHeld()]) {
           writeSync(handle.fd, bytes, 0, bytes.length, at)
         }
+        if (!isNamed && !alone) unlinkSync(unnamed)
       } catch {
         // The process ends: there is nobody to tell, and nothing to do about it.
         return
       } finally {
-        void handle.close().catch(() => undefined)
-      }
-    },
-    abandon: () => {
-      stopHearing()
-      clearTimeout(timer)
-      if (handle === undefined || state === 'over') return
-      state = 'over'
-      const whole = writing?.at ?? taken
-      try {
-        ftruncateSync(handle.fd, whole)
-      } catch {
-        // Then its last line is torn, as after a kill.
-        return
-      } finally {
-        void handle.close().catch(() => undefined)
+        end()
       }
     },
   }

@@ -48,9 +48,22 @@ const ReadErrorCodec = checked('an error of docs/errors.md', (value): value is R
   hasWords(value, describeReadError),
 )
 const PidCodec = checked('a pid', (value): value is Pid => typeof value === 'number' && isPid(value))
-const Milliseconds = checked(
-  'milliseconds from 0 up',
-  (value): value is number => typeof value === 'number' && Number.isFinite(value) && value >= 0,
+/** Beyond it times lose their fractions, timers stand still, and a moment has no name in ISO 8601. */
+const MOST_MS = 100 * 366 * 24 * 3_600_000
+const YEAR_10000 = Date.UTC(10_000, 0)
+
+const isFrom0To = (most: number, value: unknown): value is number =>
+  typeof value === 'number' && value >= 0 && value <= most
+
+const Milliseconds = checked('milliseconds from 0 up', (value): value is number => isFrom0To(MOST_MS, value))
+const WallClock = checked('milliseconds since the epoch', (value): value is number =>
+  isFrom0To(YEAR_10000 - 1, value),
+)
+/** No limit may be 0 but those that are given as such, and none of these is. */
+const LimitCodec = checked(
+  'a whole number from 1',
+  (value): value is number =>
+    isFrom0To(Number.MAX_SAFE_INTEGER, value) && Number.isInteger(value) && value > 0,
 )
 const KeyCodec = new t.Type<LinkKey, string, unknown>(
   'LinkKey',
@@ -69,7 +82,7 @@ const ConfigCodec = t.readonly(
   t.partial({
     /** `null`: the recording was made without a daemon. */
     intervalMs: orNull(t.number),
-    limits: t.readonly(t.record(t.string, t.number)),
+    limits: t.readonly(t.record(t.string, LimitCodec)),
   }),
 )
 
@@ -182,7 +195,7 @@ export const LINE_CODECS = {
   /** A plugin's own opinion of a link, where it is another than before; `null`: it has none any more. */
   opinion: line('opinion', { link: KeyCodec, verdict: orNull(VerdictCodec) }),
   /** The wall clock was set: milliseconds since the epoch at this moment. */
-  clock: line('clock', { wall: t.number }),
+  clock: line('clock', { wall: WallClock }),
   /**
    * The recording began in the middle of things: the lines before this one bring a replay to where the daemon was, and
    * these are the states of its links. What is before is not compared.

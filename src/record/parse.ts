@@ -30,18 +30,20 @@ const NO_HEADER: Header = {
 
 export const parseRecording = (text: string): E.Either<RecordingError, Recording> => {
   if (/^\s*\[/.test(text)) return E.right(ofGraph(text))
-  const texts = text.split('\n')
-  const [first = ''] = texts
-  const header = headerIn(first)
+  const firstEnd = endOfLine(text, 0)
+  const header = headerIn(text.slice(0, firstEnd))
   if (E.isLeft(header)) return header
   const lines: NumberedLine[] = []
-  const lastNumber = texts.findLastIndex(line => line !== '') + 1
+  const end = text.trimEnd().length
   let torn = false
   let unknown = 0
   let latest = 0
-  for (const [index, each] of texts.entries()) {
-    const number = index + 1
-    if (number === 1 || each === '') continue
+  // One after the other: there may be millions.
+  for (let number = 2, start = firstEnd + 1; start < end; number += 1) {
+    const stop = endOfLine(text, start)
+    const each = text.slice(start, stop)
+    start = stop + 1
+    if (each.trim() === '') continue
     const read = lineIn(each)
     const problem = E.isLeft(read)
       ? read.left
@@ -49,7 +51,7 @@ export const parseRecording = (text: string): E.Either<RecordingError, Recording
         ? `it goes back in time, from ${latest} to ${read.right.t}`
         : undefined
     if (problem !== undefined) {
-      if (number !== lastNumber) return E.left({ _tag: 'LineMalformed', number, reason: problem })
+      if (start < end) return E.left({ _tag: 'LineMalformed', number, reason: problem })
       torn = true
     } else if (E.isRight(read)) {
       if (read.right === null) unknown += 1
@@ -60,6 +62,12 @@ export const parseRecording = (text: string): E.Either<RecordingError, Recording
     }
   }
   return E.right({ header: header.right, lines, torn, unknown })
+}
+
+/** Where its newline is, or would be. */
+const endOfLine = (text: string, start: number): number => {
+  const end = text.indexOf('\n', start)
+  return end === -1 ? text.length : end
 }
 
 const ofGraph = (body: string): Recording => ({
@@ -80,6 +88,9 @@ const parsed = (text: string): unknown => {
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
+/** As we write it. Other forms mean another moment elsewhere, or under another version of Node. */
+const UTC = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,3})?Z$/
+
 const headerIn = (text: string): E.Either<RecordingError, Header> => {
   const value = parsed(text)
   if (!isObject(value) || value['format'] !== FORMAT) {
@@ -93,9 +104,9 @@ const headerIn = (text: string): E.Either<RecordingError, Header> => {
   const decoded = HeaderCodec.decode(value)
   if (E.isLeft(decoded)) return E.left({ _tag: 'NotARecording', reason: `its header: ${why(decoded.left)}` })
   const { startedAt } = decoded.right
-  return Number.isNaN(Date.parse(startedAt))
-    ? E.left({ _tag: 'NotARecording', reason: `its header: startedAt is no time: ${shown(startedAt)}` })
-    : decoded
+  return UTC.test(startedAt) && !Number.isNaN(Date.parse(startedAt))
+    ? decoded
+    : E.left({ _tag: 'NotARecording', reason: `its header: startedAt is no time: ${shown(startedAt)}` })
 }
 
 const isKind = (kind: string): kind is LineKind => Object.hasOwn(LINE_CODECS, kind)

@@ -36,11 +36,14 @@ export interface End {
 const TAIL_MS = 1000
 const SHOWN_BEFORE = 5
 
+/** Of one link. What both agree on is let go, but for the last of it: there may be millions. */
 interface Track {
-  recorded: (Moved & { readonly number: number })[]
-  replayed: Moved[]
-  /** What both agree on, from the first. */
-  agreed: number
+  /** What the other side has not done yet, or has done otherwise. */
+  readonly recorded: (Moved & { readonly number: number })[]
+  readonly replayed: Moved[]
+  readonly agreed: Moved[]
+  /** By what was recorded. */
+  state: string | undefined
   /** The daemon was somewhere else when the recorder joined. */
   outOfStep: boolean
   /**
@@ -50,15 +53,19 @@ interface Track {
   otherAttempts: 'not' | 'unseen' | 'seen'
 }
 
-const same = (a: Moved, b: Moved): boolean => a.from === b.from && a.to === b.to && a.event === b.event
-
 const newTrack = (): Track => ({
   recorded: [],
   replayed: [],
-  agreed: 0,
+  agreed: [],
+  state: undefined,
   outOfStep: false,
   otherAttempts: 'not',
 })
+
+/** Nothing that follows changes what is to be told of it. */
+const isDecided = ({ recorded, replayed }: Track): boolean => recorded.length > 0 && replayed.length > 0
+
+const same = (a: Moved, b: Moved): boolean => a.from === b.from && a.to === b.to && a.event === b.event
 
 export const createComparison = (): Comparison => {
   const tracks = new Map<LinkKey, Track>()
@@ -72,18 +79,24 @@ export const createComparison = (): Comparison => {
     return track
   }
 
-  const agree = (track: Track): void => {
+  const agree = ({ recorded, replayed, agreed }: Track): void => {
+    let both = 0
     for (;;) {
-      const [recorded, replayed] = [track.recorded[track.agreed], track.replayed[track.agreed]]
-      if (recorded === undefined || replayed === undefined || !same(recorded, replayed)) return
-      track.agreed += 1
+      const [ofRecorded, ofReplayed] = [recorded[both], replayed[both]]
+      if (ofRecorded === undefined || ofReplayed === undefined || !same(ofRecorded, ofReplayed)) break
+      agreed.push(ofReplayed)
+      both += 1
     }
+    if (both === 0) return
+    recorded.splice(0, both)
+    replayed.splice(0, both)
+    agreed.splice(0, Math.max(0, agreed.length - SHOWN_BEFORE))
   }
 
   const divergenceOf = (key: LinkKey, track: Track, end: End | null): Divergence | undefined => {
     if (track.outOfStep) return undefined
-    const recorded = track.recorded[track.agreed] ?? null
-    const replayed = track.replayed[track.agreed] ?? null
+    const recorded = track.recorded[0] ?? null
+    const replayed = track.replayed[0] ?? null
     if (recorded === null && replayed === null) return undefined
     if (recorded === null || replayed === null) {
       if (end === null || !anyRecorded) return undefined
@@ -92,19 +105,21 @@ export const createComparison = (): Comparison => {
       // Who joined late does not know when blocked links were tried last.
       if (hasJoined && replayed === null) return undefined
     }
-    const before = track.replayed.slice(Math.max(0, track.agreed - SHOWN_BEFORE), track.agreed)
-    return { link: key, number: recorded?.number ?? null, recorded, replayed, before }
+    return { link: key, number: recorded?.number ?? null, recorded, replayed, before: track.agreed }
   }
 
   return {
     recorded: ({ t, link, from, to, event, reason = event }, number) => {
       anyRecorded = true
       const track = trackOf(link)
+      track.state = to
+      if (track.outOfStep || isDecided(track)) return
       track.recorded.push({ t, from, to, event, reason, number })
       agree(track)
     },
     replayed: ({ link, from, to, event, reason }, t) => {
       const track = trackOf(link)
+      if (track.outOfStep || isDecided(track)) return
       track.replayed.push({ t, from, to, event, reason })
       agree(track)
     },
@@ -130,8 +145,7 @@ export const createComparison = (): Comparison => {
         if (standing === undefined || (track.otherAttempts === 'seen' && standing.attempt === 0))
           track.otherAttempts = 'not'
         else if (track.otherAttempts === 'unseen' && standing.attempt > 0) track.otherAttempts = 'seen'
-        if (track.otherAttempts !== 'not' || track.recorded.at(-1)?.to !== (standing?.state ?? 'released'))
-          continue
+        if (track.otherAttempts !== 'not' || track.state !== (standing?.state ?? 'released')) continue
         tracks.set(key, newTrack())
         late.delete(track)
       }

@@ -185,7 +185,7 @@ export const openReplay = (
         return
       case 'signal':
         if (line.signal === 'SIGHUP') void controller.kick('sighup')
-        else void controller.drain(line.signal)
+        else if (line.signal === 'SIGTERM' || line.signal === 'SIGINT') void controller.drain(line.signal)
         return
       case 'reconcile-asked':
         void controller.kick('asked')
@@ -275,10 +275,18 @@ export const openReplay = (
       }
     },
     unusedFaults: effects.unusedFaults,
-    divergences: () =>
-      comparison.divergences(
+    divergences: () => {
+      // What was recorded after the last step makes nothing move, and is compared all the same.
+      if (nextAt() === undefined) {
+        for (; next < lines.length; next += 1) {
+          const numbered = lines[next]
+          if (numbered !== undefined) apply(numbered.line, next, numbered.number)
+        }
+      }
+      return comparison.divergences(
         next < lines.length ? null : { t: endsAt, orderly: last !== undefined && last.kind === 'ended' },
-      ),
+      )
+    },
   }
 }
 

@@ -1,6 +1,6 @@
 /** `replay` as a person uses it: what it shows, where it stops, what it refuses. */
 import assert from 'node:assert/strict'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, test } from 'node:test'
 import { inRepository, runBundle, runInPlace, scratchDirectory, spawnBundle } from './support.ts'
@@ -112,6 +112,14 @@ describe('pv-xconnect replay', () => {
     assert.deepEqual([absent.code, /cannot be read: ENOENT/.test(absent.err)], [1, true])
   })
 
+  test('refuses what is too large, before it reads it', async () => {
+    const file = fileOf('')
+    truncateSync(file, 400 * 1024 * 1024)
+    const { code, err } = await runInPlace(['replay', file])
+    assert.equal(code, 1)
+    assert.match(err, /has more than 402\.7 MB, too much to be replayed/)
+  })
+
   test('is told how it is used', async () => {
     for (const args of [
       [],
@@ -129,8 +137,9 @@ describe('pv-xconnect replay', () => {
   })
 
   test('plays at the speed that was asked for, and ends when it is told to', async () => {
-    const slow = spawnBundle(['replay', BACKOFF, '--speed', '0.01'])
-    await new Promise(resolve => setTimeout(resolve, 1000))
+    const slow = spawnBundle(['replay', BACKOFF, '--speed', '0.1'])
+    // It listens to SIGINT before it plays.
+    await slow.saw(' -> ')
     slow.child.kill('SIGINT')
     const { code, out } = await slow.ended
     assert.equal(code, 0)

@@ -179,6 +179,16 @@ describe('an answer that goes on', () => {
     await eventually('nobody listens', () => b.listeners.size === 0)
   })
 
+  it('of a recording may begin with more than may wait: a graph of thousands of links', async () => {
+    const line = `${JSON.stringify({ kind: 'graph', body: 'x'.repeat(1024 * 1024) })}\n`
+    b.recordingBegins = Array.from({ length: 4 }, () => line)
+    const { heard, isOver } = await client('/recording')
+    for (const listener of b.listeners) listener('{"kind":"ended"}\n')
+    await eventually('all of it is heard', () => heard().includes('"ended"') || undefined)
+    assert.equal(heard().split('"graph"').length, 5)
+    assert.equal(isOver(), false)
+  })
+
   it('stops listening when its client goes', async () => {
     const { socket } = await client('/recording')
     await eventually('it listens', () => b.listeners.size === 1)

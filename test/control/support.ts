@@ -96,6 +96,8 @@ export interface Bench {
   readonly events: EventHub
   /** Who listens for a recording. */
   readonly listeners: Set<Listener>
+  /** What each of them hears at once. */
+  recordingBegins: readonly string[]
   readonly level: () => Level
   /** What concerns all links besides what the controller says. */
   conditions: readonly Condition[]
@@ -128,6 +130,7 @@ export const bench = (): Bench => {
     controller,
     events,
     listeners,
+    recordingBegins: [],
     env,
     source,
     world,
@@ -145,6 +148,7 @@ export const bench = (): Bench => {
       events,
       tape: {
         listen: listener => {
+          for (const line of b.recordingBegins) listener(line)
           listeners.add(listener)
           return () => listeners.delete(listener)
         },

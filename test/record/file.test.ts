@@ -3,12 +3,15 @@ import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import {
   existsSync,
+  linkSync,
+  lstatSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -101,17 +104,116 @@ describe('a recording file', () => {
     })
     l.tape.end()
     file?.close()
-    assert.deepEqual(
-      readdirSync(folder)
-        .filter(name => !name.endsWith('.new'))
-        .sort(),
-      ['daemon.rec', 'daemon.rec.1', 'daemon.rec.2'],
+    // One that was about to get its name when it ended gets it, or is taken away.
+    await eventually(
+      'there are as many as are wanted',
+      () => readdirSync(folder).sort().join() === 'daemon.rec,daemon.rec.1,daemon.rec.2' || undefined,
     )
     for (const name of ['daemon.rec', 'daemon.rec.1', 'daemon.rec.2']) await whole(join(folder, name))
     for (const name of ['daemon.rec.1', 'daemon.rec.2']) {
       assert.ok(statSync(join(folder, name)).size < 6000, name)
     }
   })
+
+  it('has its name at any moment, also while it makes room', async () => {
+    start({ maxBytes: 1000 })
+    await there()
+    const first = statSync(path).ino
+    let looks = 0
+    let missing = 0
+    const look = (): void => {
+      looks += 1
+      if (!existsSync(path)) missing += 1
+      next = setImmediate(look)
+    }
+    let next = setImmediate(look)
+    for (let others = 0, last = first; others < 10; ) {
+      await toggle()
+      const { ino } = statSync(path)
+      if (ino !== last) others += 1
+      last = ino
+    }
+    clearImmediate(next)
+    assert.deepEqual([missing, looks > 10], [0, true])
+  })
+
+  it('goes on where somebody was killed between giving a second name and taking the first', async () => {
+    writeFileSync(`${path}.1`, 'an earlier run')
+    linkSync(`${path}.1`, path)
+    writeFileSync(`${path}.2`, 'an older one')
+    writeFileSync(`${path}.new`, 'half of the n')
+    start()
+    await eventually('it is the new one', () => textAt(path).startsWith('{"format"'))
+    assert.deepEqual([textAt(`${path}.1`), textAt(`${path}.2`)], ['an earlier run', 'an older one'])
+    assert.deepEqual(readdirSync(folder), ['daemon.rec', 'daemon.rec.1', 'daemon.rec.2'])
+  })
+
+  it('moves no older one further than it takes to have room', async () => {
+    writeFileSync(path, 'an earlier run')
+    writeFileSync(`${path}.2`, 'an older one')
+    start({ older: 3 })
+    await eventually('it is the new one', () => textAt(path).startsWith('{"format"'))
+    assert.deepEqual([textAt(`${path}.1`), textAt(`${path}.2`)], ['an earlier run', 'an older one'])
+  })
+
+  it('is begun anew when somebody has removed it', async () => {
+    start({ maxBytes: 10_000_000 })
+    await there()
+    await toggle()
+    rmSync(path)
+    await eventually('it is there again', async () => {
+      await toggle()
+      return existsSync(path)
+    })
+    await toggle()
+    l.tape.end()
+    file?.close()
+    await whole(path)
+    assert.deepEqual(log.lines, [])
+  })
+
+  it('is for its owner alone even where others could read what a killed daemon has left', async () => {
+    writeFileSync(`${path}.new`, '', { mode: 0o644 })
+    start()
+    await there()
+    assert.equal(statSync(path).mode & 0o777, 0o600)
+  })
+
+  it('is never written through a link that somebody has put in its place', async () => {
+    const precious = join(folder, 'precious')
+    writeFileSync(precious, 'as it was')
+    symlinkSync(precious, `${path}.new`)
+    start()
+    await there()
+    await toggle()
+    file?.close()
+    assert.equal(textAt(precious), 'as it was')
+    assert.ok(lstatSync(path).isFile())
+  })
+
+  for (const [what, make] of [
+    ['a folder', (at: string) => mkdirSync(at)],
+    ['a link', (at: string) => symlinkSync('/nowhere', at)],
+  ] as const) {
+    for (const name of ['daemon.rec', 'daemon.rec.1']) {
+      it(`leaves ${what} called ${name} where it is, and says so`, async () => {
+        make(join(folder, name))
+        if (name !== 'daemon.rec') writeFileSync(path, 'an earlier run')
+        const before = readdirSync(folder)
+        start()
+        await eventually('it is said', () => log.lines.length > 0)
+        assert.equal(
+          Reflect.get(log.lines[0]?.facts ?? {}, 'reason'),
+          `${join(folder, name)} is no file, and is left as it is`,
+        )
+        await eventually(
+          'nothing else is there',
+          () => readdirSync(folder).join() === before.join() || undefined,
+        )
+        assert.equal(lstatSync(join(folder, name)).isFile(), false)
+      })
+    }
+  }
 
   it('keeps no older one where none is wanted', async () => {
     start({ maxBytes: 2000, older: 0 })

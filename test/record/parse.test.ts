@@ -66,6 +66,12 @@ describe('a recording', () => {
     assert.deepEqual([recording.lines.length, recording.unknown], [1, 1])
   })
 
+  it('may have come by way of Windows', () => {
+    const text = textOf(HEADER, { t: 1, kind: 'same-graph' }).replaceAll('\n', '\r\n')
+    const recording = taken(`${text}\r\n`)
+    assert.deepEqual([recording.lines.length, recording.torn], [1, false])
+  })
+
   it('takes fields that it does not know', () => {
     assert.equal(
       taken(textOf({ ...HEADER, colour: 'red' }, { t: 1, kind: 'same-graph', mood: 1 })).lines.length,
@@ -119,6 +125,26 @@ describe('what is no recording', () => {
         { t: 2, kind: 'same-graph' },
       ),
       /line 2: effect: /,
+    ],
+    [
+      'a time that depends on where it is read',
+      textOf({ ...HEADER, startedAt: '2030-01-01 12:00' }),
+      /startedAt is no time: "2030-01-01 12:00"/,
+    ],
+    [
+      'a time beyond all time',
+      textOf(HEADER, { t: 1e300, kind: 'same-graph' }, '{}'),
+      /line 2: same-graph: t: 1e\+300/,
+    ],
+    [
+      'a wall clock that shows no time',
+      textOf(HEADER, '{"t":1,"kind":"clock","wall":1e999}', '{}'),
+      /line 2: clock: wall: Infinity/,
+    ],
+    [
+      'a limit of 0, with which a retry would never end',
+      textOf({ ...HEADER, config: { limits: { retryMs: 0 } } }),
+      /its header: config.limits.retryMs: 0/,
     ],
     [
       'a pid that is none',

@@ -262,6 +262,19 @@ describe('a recording that the replay does not follow', () => {
     )
   })
 
+  it('diverges in what was recorded after the last thing that happened, too', async () => {
+    const replay = openReplay(
+      recordingOf(read(0, app), first, moved(0, 'injecting.wanted', 'pending.blocked', 'inject: Left')),
+      NO_PLUGINS,
+    )
+    // As `replay` does: there is no step to wait for.
+    while (replay.nextAt() !== undefined) await replay.next()
+    assert.deepEqual(
+      replay.divergences().map(({ number, recorded }) => [number, recorded?.to]),
+      [[4, 'pending.blocked']],
+    )
+  })
+
   it('does not diverge in what a killed daemon had no time to write', async () => {
     assert.deepEqual((await replayOf(recordingOf(read(0, app), first))).divergences, [])
     const { divergences } = await replayOf(
@@ -301,6 +314,11 @@ describe('a recording that the replay does not follow', () => {
     const other = await replayOf({ ...recording, header: { ...recording.header, seed: 4 } })
     assert.notDeepEqual(other.moves, l.moves)
   })
+})
+
+it('a signal of a name that is not known ends nothing', async () => {
+  const { states } = await replayOf(recordingOf(read(0, app), { t: 5, kind: 'signal', signal: 'SIGUSR2' }))
+  assert.equal(states[APP], 'mediating.steady')
 })
 
 describe('an hour of a hundred links', () => {

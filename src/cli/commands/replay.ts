@@ -2,7 +2,7 @@
  * `replay`: a recording played again with the daemon's own control plane, to see why a link went where it went, and what
  * it would have done otherwise. Composed here as the daemon is composed elsewhere; touches nothing but the terminal.
  */
-import { readFile, stat } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { BUILT_IN } from '../../built-in.ts'
@@ -18,7 +18,7 @@ import { openReplay } from '../../replay/replay.ts'
 import { decodeArguments, type Operands } from '../arguments.ts'
 import { type Command, complain, type ExitCode, helpFor, refuseUsage, type Terminal } from '../command.ts'
 import { addressOption, type Option, switchOption, textOption } from '../option-kinds.ts'
-import { counted } from '../render.ts'
+import { byteCount, counted } from '../render.ts'
 import {
   divergenceText,
   linksText,
@@ -55,8 +55,9 @@ const DEFAULTS: ReplayConfig = {
 }
 const OPERANDS: Operands = { min: 1, max: 1, shown: 'FILE|-' }
 
-/** Recordings rotate long before; a larger file is something else. */
-const MOST_BYTES = 512 * 1024 * 1024
+/** More than the largest that a daemon's own may be told to become (`--record-max-bytes`), and still one string. */
+const MOST_BYTES = 384 * 1024 * 1024
+const CHUNK_BYTES = 1024 * 1024
 
 export const REPLAY_OPTIONS: readonly Option<ReplayConfig>[] = [
   switchOption(
@@ -155,23 +156,40 @@ export const command: Command = {
 type Lines = readonly [string, ...string[]]
 
 const readRecording = async (file: string, terminal: Terminal): Promise<E.Either<Lines, Recording>> => {
-  const text = file === '-' ? E.right((await terminal.readStdin(MOST_BYTES)).toString()) : await textOf(file)
-  if (E.isLeft(text)) return text
-  const recording = parseRecording(text.right)
+  const bytes = file === '-' ? E.right(await terminal.readStdin(MOST_BYTES + 1)) : await bytesOf(file)
+  if (E.isLeft(bytes)) return bytes
+  const name = file === '-' ? 'standard input' : file
+  if (bytes.right.length > MOST_BYTES) return E.left(tooLarge(name))
+  const recording = parseRecording(bytes.right.toString())
   if (E.isRight(recording)) return recording
   return E.left([
-    `${file === '-' ? 'standard input' : file} cannot be replayed: ${describeRecordingError(recording.left)}`,
+    `${name} cannot be replayed: ${describeRecordingError(recording.left)}`,
     'Give a recording of `daemon --record` or `pv-xconnect record`, or a graph.',
   ])
 }
 
-const textOf = async (file: string): Promise<E.Either<Lines, string>> => {
+const tooLarge = (name: string): Lines => [
+  `${name} has more than ${byteCount(MOST_BYTES)}, too much to be replayed`,
+  'Give a recording of `daemon --record`, which is followed by a new one before it has grown so large.',
+]
+
+/** More than may be, if there is one: what has no size, as a pipe, may have no end either. */
+const bytesOf = async (file: string): Promise<E.Either<Lines, Buffer>> => {
   try {
-    const { size } = await stat(file)
-    if (size > MOST_BYTES) {
-      return E.left([`${file} has ${size} bytes, more than ${MOST_BYTES}`, 'No recording is that large.'])
+    const handle = await open(file)
+    try {
+      if ((await handle.stat()).size > MOST_BYTES) return E.left(tooLarge(file))
+      const chunks: Buffer[] = []
+      for (let total = 0; total <= MOST_BYTES; ) {
+        const { bytesRead, buffer } = await handle.read(Buffer.allocUnsafe(CHUNK_BYTES))
+        if (bytesRead === 0) break
+        chunks.push(buffer.subarray(0, bytesRead))
+        total += bytesRead
+      }
+      return E.right(Buffer.concat(chunks))
+    } finally {
+      await handle.close()
     }
-    return E.right(await readFile(file, 'utf8'))
   } catch (error) {
     const errno = (error as NodeJS.ErrnoException).code ?? String(error)
     return E.left([`${file} cannot be read: ${errno}`, 'Give a recording, or - for standard input.'])
