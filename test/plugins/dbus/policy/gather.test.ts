@@ -90,6 +90,15 @@ describe('one file', () => {
     assert.match(String(owned(gathered())), /nested too deeply/)
   })
 
+  test('may have a line end of two characters, or of the old kind, in each place of a megabyte', () => {
+    const policy = '\r\n<policy context="default">\r<allow own="a.A"/>\r\n</policy>'
+    const flawed = `${policy}<policy/>`
+    write(MAIN, config(`${'\r\n'.repeat(500_000)}${policy}`))
+    assert.deepEqual(owned(gathered()), ['a.A'])
+    write(MAIN, config(flawed))
+    assert.match(String(owned(gathered())), /line 4, <policy>/)
+  })
+
   test('is refused when it is no UTF-8', () => {
     mkdirSync(dirname(join(root, MAIN)), { recursive: true })
     writeFileSync(join(root, MAIN), Buffer.concat([Buffer.from(config('')), Buffer.from([0xff])]))
