@@ -87,6 +87,8 @@ export class PolicyJudge implements Judge {
   readonly #options: JudgeOptions
   /** Of the last message, or of the connection itself. */
   finding: Finding | undefined
+  /** Rules that were looked at so far: what it has cost. */
+  looked = 0
 
   constructor(options: JudgeOptions) {
     this.#options = options
@@ -155,7 +157,8 @@ export class PolicyJudge implements Judge {
   }
 
   /** Whether it is denied in earnest. */
-  #denies(reason: Finding['reason'], { allowed, by }: Decision<Rule>): boolean {
+  #denies(reason: Finding['reason'], { allowed, by, looked }: Decision<Rule>): boolean {
+    this.looked += looked
     return !allowed && this.#find(reason, placeOf(by)) !== undefined
   }
 
