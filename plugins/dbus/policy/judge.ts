@@ -105,7 +105,10 @@ export class PolicyJudge implements Judge {
   /** Whether a policy is in force that lets the role have that name; without one nobody has said so. */
   mayOwn(name: string): boolean {
     const standing = this.#options.standing()
-    return standing.kind === 'ruled' && mayOwn(standing.policy, name).allowed
+    if (standing.kind !== 'ruled') return false
+    const { allowed, looked } = mayOwn(standing.policy, name)
+    this.looked += looked
+    return allowed
   }
 
   bodyWanted(from: Side, head: MessageHead): number {
