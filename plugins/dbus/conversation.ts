@@ -33,8 +33,8 @@ const FIRST_OWN_SERIAL = 0xffff0000
 /** Answers for a client that wait for the end of a message to it: with more, it is not read. */
 const MOST_WAITING_ANSWERS = 64 * 1024
 
-/** Rules of a policy that are looked at in one go, at least: a few milliseconds. Then it is the turn of other connections. */
-const MOST_LOOKS = 100_000
+/** Rules of a policy that are looked at in one go: a few milliseconds at most. Others come next, and all may be like this one. */
+const MOST_LOOKS = 50_000
 
 const ACCESS_DENIED = 'org.freedesktop.DBus.Error.AccessDenied'
 

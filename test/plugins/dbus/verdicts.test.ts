@@ -623,7 +623,7 @@ const costly = (looks: number): ConnectionPolicy => {
 for (const from of ['consumer', 'provider'] as const) {
   test(`who sends what costs a policy many looks has to let others go first: the ${from}`, () => {
     const to = from === 'consumer' ? 'provider' : 'consumer'
-    const stage = new DbusStage({ policy: costly(60_000) }).begins()
+    const stage = new DbusStage({ policy: costly(30_000) }).begins()
     const sent = [1, 2, 3, 4, 5].map(serial => call({ serial }))
     const last = sent.at(-1) ?? Buffer.alloc(0)
     stage.sends(from, Buffer.concat([...sent.slice(0, 4), last.subarray(0, 9)]))
