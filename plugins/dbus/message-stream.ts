@@ -296,7 +296,8 @@ export class MessageStream {
         return this.#fail(fate.fault, at, out)
     }
     this.#rest = totalBytes - there
-    if (!this.#vanishes) out.count(messageFigure(this.#to, head.type))
+    // What is held or rewritten reaches the other side, though not out of the input.
+    if (fate.kind !== 'vanish') out.count(messageFigure(this.#to, head.type))
     out.count('messages')
     this.#court.judged(this.#from, out)
     if (this.#rest === 0) this.#court.ended(this.#from)

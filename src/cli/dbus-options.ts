@@ -21,7 +21,7 @@ export const dbusOptions = <C extends { readonly limits: Limits }>(): readonly O
     'dbusHandshakes',
     'dbus-max-handshakes',
     { min: 1, max: 10_000, unit: 'N' },
-    "Most connections to one provider's socket that are not past BEGIN, over all links.",
+    "Most connections to one provider's socket that the bus has not answered Hello yet, over all links.",
   ),
   limitOption(
     'dbusLineBytes',

@@ -1,6 +1,6 @@
 /** docs/dbus.md has every reason, counter and limit of the sources, and no other. */
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { FIGURES, HANDSHAKE_FAULTS } from '../../plugins/dbus/figures.ts'
 import { POLICY_RULES, POLICY_STATE } from '../../plugins/dbus/policy/policy.ts'
@@ -35,6 +35,20 @@ test('each reason for which a handshake ends has its row', () =>
 
 test('each fault of a message has its row', () =>
   assert.deepEqual(sorted(wordsOf(rowsOf('Messages'))), sorted(Object.keys(FIGURES.protocolErrors.consumer))))
+
+test('each reason of a denial has its row', () =>
+  assert.deepEqual(sorted(wordsOf(rowsOf('What is refused'))), sorted(Object.keys(FIGURES.denied))))
+
+test('each kind of line in the log has its row', () => {
+  const sources = readdirSync(inRepository('plugins/dbus')).filter(file => file.endsWith('.ts'))
+  const said = sources.flatMap(file =>
+    [...readFileSync(inRepository(`plugins/dbus/${file}`), 'utf8').matchAll(/'(dbus-[a-z-]+)'/g)].map(
+      ([, word = '']) => word,
+    ),
+  )
+  assert.ok(said.length > 0)
+  assert.deepEqual(sorted(wordsOf(rowsOf('Log'))), sorted(said))
+})
 
 const isFigure = (value: unknown): value is Figure =>
   typeof value === 'object' && value !== null && 'help' in value && 'kind' in value

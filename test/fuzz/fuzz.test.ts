@@ -89,9 +89,12 @@ describe('the fuzzer', () => {
   })
 })
 
+/** Whole rounds are for `npm run fuzz`; these show that targets and program still fit together. */
+const SHARE = 0.2
+
 describe('fuzz targets', () => {
   for (const name of targetNames()) {
-    it(`${name} holds for the inputs of one round`, async () => (await loadTarget(name)).run(20_251))
+    it(`${name} holds for some inputs`, async () => (await loadTarget(name)).run(20_251, undefined, SHARE))
   }
 })
 

@@ -45,8 +45,8 @@ export class Found extends Error {
 /** A property whose kind of input nobody needs to know any more. */
 export interface Check {
   readonly name: string
-  /** Rejects with `Found`. The same seed tries the same inputs. */
-  readonly round: (seed: number, watch: Watch) => Promise<void>
+  /** Rejects with `Found`. The same seed tries the same inputs; a `share` of 1 all of them, less the first ones. */
+  readonly round: (seed: number, watch: Watch, share: number) => Promise<void>
   /** Try one kept input again; rejects where the invariant does not hold. */
   readonly replay: (kept: unknown) => Promise<void>
 }
@@ -56,7 +56,7 @@ const SHRINKING_MS = 30_000
 
 export const check = <A>({ name, inputs, kept, tries, holds }: Property<A>): Check => ({
   name,
-  round: async (seed, watch) => {
+  round: async (seed, watch, share) => {
     let stopAt = Number.POSITIVE_INFINITY
     const property = fc.asyncProperty(inputs, async input => {
       // Past its time a smaller input counts as harmless, so that the smallest one until then is what is kept.
@@ -72,7 +72,10 @@ export const check = <A>({ name, inputs, kept, tries, holds }: Property<A>): Che
         watch.tried(name, performance.now() - start)
       }
     })
-    const { counterexample, errorInstance } = await fc.check(property, { seed, numRuns: tries })
+    const { counterexample, errorInstance } = await fc.check(property, {
+      seed,
+      numRuns: Math.ceil(tries * share),
+    })
     if (counterexample !== null) throw new Found(name, seed, kept.encode(counterexample[0]), errorInstance)
   },
   replay: async input => {
@@ -86,8 +89,8 @@ export interface Target {
   /** Also the name of its file, and of the folder its crashes are kept in. */
   readonly name: string
   readonly about: string
-  /** One round of every check; rejects with `Found`. */
-  readonly run: (seed: number, watch?: Watch) => Promise<void>
+  /** One round of every check, or a share of it; rejects with `Found`. */
+  readonly run: (seed: number, watch?: Watch, share?: number) => Promise<void>
   /** Rejects where the invariant does not hold for the input, and where there is no such check. */
   readonly replay: (check: string, input: unknown) => Promise<void>
 }
@@ -95,8 +98,8 @@ export interface Target {
 export const targetOf = (name: string, about: string, checks: readonly Check[]): Target => ({
   name,
   about,
-  run: async (seed, watch = UNWATCHED) => {
-    for (const each of checks) await each.round(seed, watch)
+  run: async (seed, watch = UNWATCHED, share = 1) => {
+    for (const each of checks) await each.round(seed, watch, share)
   },
   replay: async (wanted, input) => {
     const found = checks.find(each => each.name === wanted)

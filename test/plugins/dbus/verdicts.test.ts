@@ -126,6 +126,20 @@ test('the start is the same wherever the bus’s words are cut', () => {
   }
 })
 
+test('what is held, and what is rewritten, counts as passed like all else that reaches the client', () => {
+  const judge = new ToldJudge()
+  const stage = new DbusStage({ filter: () => judge }).begins().sends('consumer', hello())
+  stage.sends('provider', helloReply()).sends('provider', signal('NameAcquired', { destination: ':1.7' }))
+  stage.sends('provider', reply({ to: FIRST_OWN })).sends('provider', reply({ to: FIRST_OWN + 1 }))
+  judge.verdicts.set('Listed', { kind: 'rewrite', body: Buffer.from('12345') })
+  stage.sends('provider', signal('Listed', { body: Buffer.alloc(9), signature: 'ay' }))
+  assert.equal(stage.messages('consumer').length, 3)
+  assert.deepEqual(
+    ['return', 'signal'].map(type => stage.counted(`messages to=consumer type=${type}`)),
+    [1, 2],
+  )
+})
+
 test('own calls are as the bus understands them', () => {
   const stage = new DbusStage({ filter: () => new ToldJudge() }).begins()
   stage.sends('consumer', hello()).sends('provider', helloReply())

@@ -99,6 +99,18 @@ describe('one file', () => {
     assert.match(String(owned(gathered())), /line 4, <policy>/)
   })
 
+  test('is refused when it declares entities, before any of them is expanded', () => {
+    const levels = Array.from({ length: 30 }, (_, at) => `<!ENTITY e${at + 1} "${`&e${at};`.repeat(10)}">`)
+    const bomb = `<!ENTITY e0 "boom">${levels.join('')}`
+    const file = '<!ENTITY e30 SYSTEM "/etc/passwd">'
+    for (const declared of [bomb, file]) {
+      for (const content of [config(''), '<busconfig><user>&e30;</user></busconfig>']) {
+        write(MAIN, `<!DOCTYPE busconfig [${declared}]>${content}`)
+        assert.match(String(owned(gathered())), /declarations of its own|entity/i)
+      }
+    }
+  })
+
   test('is refused when it is no UTF-8', () => {
     mkdirSync(dirname(join(root, MAIN)), { recursive: true })
     writeFileSync(join(root, MAIN), Buffer.concat([Buffer.from(config('')), Buffer.from([0xff])]))
