@@ -59,6 +59,7 @@ export class ProviderPolicy {
   #debt = 0
   /** Those who have looked in this round. Where several links share a policy, each has its own looks. */
   #lookers = new WeakSet<object>()
+  readonly #known = new WeakSet<object>()
   readonly #roles = new Map<string, Standing>()
   /** The same for those that were asked about: who is in many groups has a long key, and each message asks. */
   #ofUser = new WeakMap<PolicyUser, Standing>()
@@ -103,14 +104,15 @@ export class ProviderPolicy {
     return true
   }
 
-  /** A round is over when somebody comes who was in it. */
+  /** A round is over when somebody comes who was in it, or who is new: a link that begins is to find things as they are. */
   #beginRound(looker: object): void {
-    if (this.#lookers.has(looker)) {
+    if (this.#lookers.has(looker) || !this.#known.has(looker)) {
       this.#lookers = new WeakSet()
       this.#readings = 0
       this.#debt = Math.max(0, this.#debt - BYTES_A_ROUND)
     }
     this.#lookers.add(looker)
+    this.#known.add(looker)
   }
 
   get #mayRead(): boolean {
