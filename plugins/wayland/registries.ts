@@ -18,6 +18,8 @@ export class Registries {
   readonly #fixes = new Set<number>()
   /** Names (numbers) of globals that were announced and not shown. */
   readonly #hidden = new Set<number>()
+  /** Those of them that have gone since, the first to go first. */
+  readonly #gone = new Set<number>()
   /** No id above it is of any interest, which spares most messages a look. */
   highest = DISPLAY
 
@@ -81,13 +83,32 @@ export class Registries {
 
   /** False: there are too many. */
   hide(name: number): boolean {
-    if (!this.#hidden.has(name) && this.#hidden.size >= this.#mostHidden) return false
+    if (!this.#hidden.has(name) && this.#hidden.size >= this.#mostHidden && !this.#forgetOne()) return false
     this.#hidden.add(name)
+    this.#gone.delete(name)
     return true
   }
 
   show(name: number): void {
     this.#hidden.delete(name)
+    this.#gone.delete(name)
+  }
+
+  /**
+   * A global goes. True: its client never knew of it. The name is kept as long as there is room: every registry hears of it, and a
+   * compositor may take a bind for a while yet. But devices that come and go must not use up what may be hidden.
+   */
+  removesHidden(name: number): boolean {
+    if (!this.#hidden.has(name)) return false
+    this.#gone.add(name)
+    return true
+  }
+
+  #forgetOne(): boolean {
+    const [name] = this.#gone
+    if (name === undefined) return false
+    this.show(name)
+    return true
   }
 
   isHidden(name: number): boolean {

@@ -289,7 +289,7 @@ class WaylandSession implements Session {
     if (!registries.has(object)) return 'pass'
     if (opcode === EVENT.registryGlobal) return this.#findGlobal(at, size, out)
     if (opcode !== EVENT.registryGlobalRemove || size !== ONE_WORD_BYTES) return 'pass'
-    return registries.isHidden(firstWord(this.#words, at)) ? 'hide' : 'pass'
+    return registries.removesHidden(firstWord(this.#words, at)) ? 'hide' : 'pass'
   }
 
   #findGlobal(at: number, size: number, out: Commands): Found {

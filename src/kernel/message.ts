@@ -128,6 +128,7 @@ const receiveMessage = (fd: BorrowedFd, flags: number): number => {
   const n = c.recvmsg(fd, receiveHeader.address, flags | MSG_DONTWAIT | MSG_CMSG_CLOEXEC)
   if (n < 0) {
     received.fdCount = 0
+    received.controlTruncated = false
     return ioFailure()
   }
   received.controlTruncated = (receiveHeader.data.getInt32(MSGHDR.flags, true) & MSG_CTRUNC) !== 0
@@ -185,6 +186,16 @@ export const peekRights = (fd: BorrowedFd, length: number): number => {
   const n = receiveMessage(fd, MSG_PEEK)
   for (let i = 0; i < received.fdCount; i += 1) closeRaw(received.fds[i] ?? -1)
   return n
+}
+
+/**
+ * Whether descriptors come with the next packet, or anywhere in a stream's queue; with credentials beside them or not. For whoever
+ * asks again and again: `peekRights` makes 253 descriptors each time, this one no more than credentials leave room for.
+ */
+export const carriesRights = (fd: BorrowedFd): boolean => {
+  peekBesideCredentials(fd, 1)
+  for (let i = 0; i < received.fdCount; i += 1) closeRaw(received.fds[i] ?? -1)
+  return received.fdCount > 0 || received.controlTruncated
 }
 
 /** The length of the next packet, whatever the room, or an `Io` failure; an empty packet and the end are both 0. */

@@ -246,8 +246,10 @@ export class Connection {
   #read(half: Half): void {
     if (!half.inputOpen || !this.#flow.reads(half.side)) return
     // What is read to nowhere moves nothing: its writer could go on for ever.
-    if (!this.#flow.closing) this.#lastMoved = this.traffic.plane.reactor.clock.now()
+    const moves = !this.#flow.closing
     const outcome = this.#flow.read(half.side)
+    // Nor does a look at what may not be read yet: of connections that keep each other waiting, none would ever be idle.
+    if (moves && outcome !== 'starved') this.#lastMoved = this.traffic.plane.reactor.clock.now()
     if (!this.#has(half)) return
     const other = this.#other(half)
     if (other?.outbox.departs === true) this.#departLater(other)

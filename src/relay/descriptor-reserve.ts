@@ -4,7 +4,7 @@
  */
 import { SCM_MAX_FD } from '../kernel/constants.ts'
 import { type BorrowedFd, descriptorLimit, freeDescriptors } from '../kernel/fd.ts'
-import { peekRights, received } from '../kernel/message.ts'
+import { carriesRights, peekRights, received } from '../kernel/message.ts'
 import type { Limits } from '../model/limits.ts'
 
 /** Free, these are enough for any one message and for what we open ourselves: no look is needed. */
@@ -80,8 +80,9 @@ export const roomForRights = (fd: BorrowedFd, bytes: number, held: HeldDescripto
   const enough = Math.max(WORST_CASE, held.keptFree)
   const free = freeDescriptors(enough)
   if (free >= enough && !held.full) return true
-  // A look costs the descriptors for a moment, and says how many there are without losing any.
+  // Whoever has to wait asks again and again, and there may be many of them: that look must cost next to nothing.
+  if (free < held.keptFree || held.full) return !carriesRights(fd)
+  // This one costs the descriptors for a moment, and says whether there is room for all without losing any.
   peekRights(fd, bytes)
-  if (received.controlTruncated) return false
-  return received.fdCount === 0 || (free >= held.keptFree && !held.full)
+  return !received.controlTruncated
 }

@@ -16,6 +16,7 @@ import {
   global,
   globalRemove,
   header,
+  messagesIn,
   raw,
   refused,
   sync,
@@ -369,6 +370,26 @@ const more: typeof rows = {
     assert.deepEqual((await site.client.hearsToEnd('v')).ended, 'end')
     assert.deepEqual((await site.compositor.hearsToEnd('v')).told, [])
   },
+
+  'a refusal comes to a client that does not read yet, after all the whole events in front of it':
+    async site => {
+      await site.connect('late')
+      await site.client.says('late', [getRegistry(2)])
+      await compositorHears(site, 'late', getRegistry(2))
+      const bytes = await site.compositor.floods('late', 7, 100)
+      await site.client.says('late', [bind(2, 1, SECRET)])
+      const [heard, requests] = await Promise.all([
+        site.client.hearsToEnd('late'),
+        site.compositor.hearsToEnd('late'),
+      ])
+      assert.deepEqual(requests.told, [])
+      const error = refused(2, 1, SECRET)
+      assert.deepEqual(heard.told.at(-1), told(error)[0])
+      const events = messagesIn(heard.bytes).slice(0, -1)
+      assert.ok(events.every(({ object, size }) => object === 7 && size === 4096))
+      assert.equal(events.length * 4096 + error.length, heard.bytes.length)
+      assert.ok(events.length > 64 && events.length * 4096 <= bytes, `${events.length} of ${bytes} bytes`)
+    },
 
   'a compositor that restarts ends its clients, and is found by new ones at the same socket': async site => {
     await site.connect('w')

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { freeDescriptors } from '../../src/kernel/fd.ts'
+import { received } from '../../src/kernel/message.ts'
 import { DEFAULT_LIMITS } from '../../src/model/limits.ts'
 import { HeldDescriptors, roomForRights, sharesOf } from '../../src/relay/descriptor-reserve.ts'
 import { leavesNoDescriptors, parcels } from '../support/descriptors.ts'
@@ -93,6 +94,39 @@ describe('a message', () => {
     assert.equal(roomForRights(ours.borrowed, 1, link), false)
     link.add(-1)
     assert.equal(roomForRights(ours.borrowed, 1, link), true)
+    sent.close()
+    ours.close()
+    theirs.close()
+  })
+
+  for (const kind of ['stream', 'seqpacket'] as const) {
+    test(`with as many descriptors as there may be waits at the cost of a few (${kind})`, () => {
+      const [ours, theirs] = pairOf(kind)
+      const sent = parcels(1)
+      theirs.send(
+        'with',
+        Array.from({ length: 253 }, () => sent.fds[0] ?? 0),
+      )
+      const link = all().ofLink()
+      link.add(ALL / 2)
+      assert.equal(roomForRights(ours.borrowed, 4, link), false)
+      // What the look has made, and closed: with many that ask again and again, 253 a time would be a day's work.
+      assert.ok(received.fdCount <= 4, `${received.fdCount} descriptors were made`)
+      sent.close()
+      ours.close()
+      theirs.close()
+    })
+  }
+
+  test('that stands behind plain bytes of a stream waits with them', () => {
+    const [ours, theirs] = pairOf('stream')
+    const sent = parcels(1)
+    const link = all().ofLink()
+    link.add(ALL / 2)
+    theirs.send('plain')
+    assert.equal(roomForRights(ours.borrowed, 1000, link), true)
+    theirs.send('with', sent.fds)
+    assert.equal(roomForRights(ours.borrowed, 1000, link), false)
     sent.close()
     ours.close()
     theirs.close()

@@ -5,8 +5,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Session } from '../../src/relay/contract.ts'
+import { manualClock } from '../support/clock.ts'
 import { consume, leavesNoDescriptors, parcels } from '../support/descriptors.ts'
-import { pattern, type RelayOptions, until, type Wire, withRelay } from '../support/relay.ts'
+import { pattern, quiet, type RelayOptions, until, type Wire, withRelay } from '../support/relay.ts'
 
 leavesNoDescriptors()
 
@@ -111,3 +112,39 @@ for (const where of ['of a message that is looked at', 'of a body that passes un
       sent.close()
     }))
 }
+
+/** As one that delivers what a client said last, though it has gone: it waits for the end of it. */
+const patientSession = (): Session => {
+  const session = framingSession()
+  return {
+    on: (input, out) => {
+      if (input.kind !== 'broken') session.on(input, out)
+    },
+  }
+}
+
+test('clients that left while they kept each other from their descriptors are cut after the linger, and give them back', () => {
+  const clock = manualClock()
+  const limits = { heldDescriptorsPerLink: 4 }
+  return withRelay({ ...OPTIONS, session: patientSession, clock, limits, lingerMs: 1000 }, async relay => {
+    const sent = parcels(3)
+    const gone = [relay.connect(), relay.connect()]
+    for (const { consumer } of gone) consumer.send('1', sent.fds)
+    await until('the share is used up', () => relay.traffic.held.full)
+    for (const { consumer } of gone) {
+      consumer.send('2', sent.fds)
+      consumer.close()
+    }
+    for (let waited = 0; waited < 3000 && relay.open.size > 0; waited += 100) {
+      clock.advance(100)
+      await quiet(5)
+    }
+    assert.equal(relay.open.size, 0)
+    const { consumer, provider } = relay.connect()
+    const [fd = 0] = sent.fds
+    consumer.send(frame(Buffer.from('next'), 1), [fd])
+    const { body, fds } = await readFrame(provider)
+    assert.deepEqual([String(body), fds], ['next', sent.identities.slice(0, 1)])
+    sent.close()
+  })
+})

@@ -352,4 +352,35 @@ describe('what is remembered of a connection', () => {
     assert.equal(stage.counted('bad_events'), 1)
     assert.equal(stage.said('warn').length, 1)
   })
+
+  test('is as bounded where hidden globals come and go without end, which nobody is to blame for', () => {
+    const stage = withRegistry({ limits: { waylandHiddenGlobals: 8 } }).clientWrites(getRegistry(3))
+    const both = (event: (registry: number) => Buffer): readonly Buffer[] => [event(2), event(3)]
+    for (let name = 0; name < 100; name += 1) {
+      stage
+        .compositorWrites(both(registry => global(registry, name, SECRET)))
+        .compositorWrites(both(registry => globalRemove(registry, name)))
+    }
+    stage.clientGot()
+    assert.equal(stage.closing, undefined)
+  })
+
+  test('is not forgotten of what is still there, whatever else has gone', () => {
+    const stage = withRegistry({ limits: { waylandHiddenGlobals: 8 } }).compositorWrites(
+      global(2, 500, SECRET),
+    )
+    for (let name = 0; name < 100; name += 1) {
+      stage.compositorWrites([global(2, name, SECRET), globalRemove(2, name)])
+    }
+    stage.clientWrites(bind(2, 500, 'wl_shm')).clientGot(refused(2, 500, 'wl_shm'))
+  })
+
+  test('counts a name that went and came again as one that is there', () => {
+    const stage = withRegistry({ limits: { waylandHiddenGlobals: 8 } })
+    stage.compositorWrites([global(2, 500, SECRET), globalRemove(2, 500), global(2, 500, SECRET)])
+    for (let name = 0; name < 100; name += 1) {
+      stage.compositorWrites([global(2, name, SECRET), globalRemove(2, name)])
+    }
+    stage.clientWrites(bind(2, 500, 'wl_shm')).clientGot(refused(2, 500, 'wl_shm'))
+  })
 })
