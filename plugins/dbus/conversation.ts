@@ -33,6 +33,9 @@ const FIRST_OWN_SERIAL = 0xffff0000
 /** Answers for a client that wait for the end of a message to it: with more, it is not read. */
 const MOST_WAITING_ANSWERS = 64 * 1024
 
+/** Rules of a policy that are looked at in one go: a few milliseconds at most. Others come next, and all may be like this one. */
+const MOST_LOOKS = 50_000
+
 const ACCESS_DENIED = 'org.freedesktop.DBus.Error.AccessDenied'
 
 const SIDES = ['consumer', 'provider'] as const
@@ -48,6 +51,8 @@ export interface ConversationOptions {
   readonly passesDescriptors: boolean
   readonly filter: TrackingJudge | undefined
   readonly policy: ConnectionPolicy | undefined
+  /** Have `woken` called soon. */
+  readonly wake: () => void
 }
 
 const isKnownType = (type: number): boolean => type <= MESSAGE_TYPE.signal
@@ -72,16 +77,22 @@ export class Conversation implements MessageCourt {
   /** The client's unique name, as soon as the bus has called it by it. */
   #name: string | undefined
   #consumerWaits = false
+  readonly #wake: () => void
+  /** What the policy had looked at when this turn began. */
+  #lookedBefore = 0
+  /** Sides whose messages have cost so much that others come first. */
+  readonly #resting = new Set<Side>()
   readonly #greeting = new Greeting()
   /** The provider has said something. */
   hasHeard = false
 
   constructor(options: ConversationOptions) {
-    const { limits, role, as, passesDescriptors, filter, policy } = options
+    const { limits, role, as, passesDescriptors, filter, policy, wake } = options
     this.#role = role
     this.#as = as
     this.#filter = filter
     this.#policy = policy
+    this.#wake = wake
     this.#fromConsumer = new MessageStream('consumer', this, limits, passesDescriptors)
     this.#fromProvider = new MessageStream('provider', this, limits, passesDescriptors)
   }
@@ -103,17 +114,31 @@ export class Conversation implements MessageCourt {
 
   /** What it shares with others may have changed. */
   woken(out: Commands): void {
+    if (this.#resting.delete('provider')) out.resume('provider')
+    this.#resting.delete('consumer')
     this.#settleWaiting(out)
   }
 
   read(from: Side, view: ByteView, fds: number, out: Commands): void {
+    this.#lookedBefore = this.#policy?.looked ?? 0
     if (from === 'consumer') {
       this.#fromConsumer.read(view, fds, out)
     } else {
       this.hasHeard = true
       this.#fromProvider.read(view, fds, out)
     }
+    if (this.#hasLookedEnough) this.#rest(from, out)
     this.#settleWaiting(out)
+  }
+
+  get #hasLookedEnough(): boolean {
+    return this.#policy !== undefined && this.#policy.looked - this.#lookedBefore > MOST_LOOKS
+  }
+
+  #rest(from: Side, out: Commands): void {
+    this.#resting.add(from)
+    out.pause(from)
+    this.#wake()
   }
 
   /** Descriptors waited for too long for the rest of their message. */
@@ -126,7 +151,7 @@ export class Conversation implements MessageCourt {
   // What the streams ask.
 
   waits(from: Side): boolean {
-    return from === 'consumer' && this.#consumerWaits
+    return (from === 'consumer' && this.#consumerWaits) || this.#hasLookedEnough
   }
 
   bodyWanted(from: Side, head: MessageReader): number {
@@ -305,6 +330,7 @@ export class Conversation implements MessageCourt {
 
   #settleWaiting(out: Commands): void {
     const waits =
+      this.#resting.has('consumer') ||
       this.#policy?.settled === false ||
       (this.#filter !== undefined && this.#hello !== 0 && this.#start !== 'ready') ||
       this.#fromProvider.betweenBytes > MOST_WAITING_ANSWERS

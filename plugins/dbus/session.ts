@@ -164,6 +164,7 @@ class DbusSession implements Session {
       passesDescriptors,
       policy,
       filter: filter?.(name => policy?.mayOwn(name) ?? false),
+      wake: () => this.#handle.wake(),
     })
     this.#conversation.begin(out)
   }

@@ -113,7 +113,9 @@ class Filter implements TrackingJudge {
     return from === 'consumer' ? this.#judgeOutgoing(head, body) : this.#judgeIncoming(head, body)
   }
 
-  recall({ serial }: MessageHead): void {
+  recall({ type, serial }: MessageHead): void {
+    // Whatever else has that serial, the call of that serial waits on.
+    if (type !== MESSAGE_TYPE.call) return
     const awaited = this.#expected.get(serial)
     if (awaited === undefined) return
     this.#expected.delete(serial)

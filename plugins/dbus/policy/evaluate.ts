@@ -171,23 +171,52 @@ const isNamed = (party: Party, said: string | undefined, name: string): Match =>
   return party.complete ? 'no' : 'perhaps'
 }
 
-/** The same of a name below that one. */
-const isNamedWithin = (party: Party, said: string | undefined, prefix: string): Match => {
-  if (party.kind === 'bus') return certainly(said !== undefined && isWithin(said, prefix))
-  for (const name of party.names) if (isWithin(name, prefix)) return 'yes'
-  return party.complete ? 'no' : 'perhaps'
+/** Each of these names, and what stands before their dots. */
+const prefixesOf = (names: ReadonlySet<string>): ReadonlySet<string> => {
+  const prefixes = new Set(names)
+  for (const name of names)
+    for (let dot = name.indexOf('.'); dot >= 0; dot = name.indexOf('.', dot + 1))
+      prefixes.add(name.slice(0, dot))
+  return prefixes
 }
 
-const isSentTo = (rule: SendRule, receiver: Party, said: string | undefined): Match => {
-  if (rule.destination !== undefined) return isNamed(receiver, said, rule.destination)
-  return rule.destinationPrefix === undefined ? 'yes' : isNamedWithin(receiver, said, rule.destinationPrefix)
+/**
+ * Whom one message goes to. A provider may have thousands of names, and a rule for each prefix of theirs: what all of them are below
+ * is worked out once, for the first rule that asks.
+ */
+class Receiver {
+  readonly party: Party
+  #prefixes: ReadonlySet<string> | undefined
+
+  constructor(party: Party) {
+    this.party = party
+  }
+
+  /** How much was looked at for that. */
+  get looked(): number {
+    return this.#prefixes?.size ?? 0
+  }
+
+  /** Whether it has that name, or one below it. */
+  isNamedWithin(said: string | undefined, prefix: string): Match {
+    const { party } = this
+    if (party.kind === 'bus') return certainly(said !== undefined && isWithin(said, prefix))
+    this.#prefixes ??= prefixesOf(party.names)
+    if (this.#prefixes.has(prefix)) return 'yes'
+    return party.complete ? 'no' : 'perhaps'
+  }
+}
+
+const isSentTo = (rule: SendRule, receiver: Receiver, said: string | undefined): Match => {
+  if (rule.destination !== undefined) return isNamed(receiver.party, said, rule.destination)
+  return rule.destinationPrefix === undefined ? 'yes' : receiver.isNamedWithin(said, rule.destinationPrefix)
 }
 
 const isBroadcast = ({ type, destination }: Headers): boolean =>
   type === MESSAGE_TYPE.signal && destination === undefined
 
 /** Most rules are about others than the receiver, and are done with first. */
-const sendMatches = (rule: SendRule, message: Headers, receiver: Party): Match => {
+const sendMatches = (rule: SendRule, message: Headers, receiver: Receiver): Match => {
   const toIt = isSentTo(rule, receiver, message.destination)
   if (toIt === 'no' || !fieldsMatch(rule, message)) return 'no'
   if (rule.broadcast !== undefined && rule.broadcast !== isBroadcast(message)) return 'no'
@@ -225,44 +254,58 @@ export interface Decision<R> {
   readonly allowed: boolean
   /** `undefined`: no rule matched. */
   readonly by: R | undefined
+  /** How many rules were looked at to find it: what it cost. */
+  readonly looked: number
 }
 
-/** The last rule that has a say. */
-const lastOf = <R extends Rule>(rules: readonly R[], match: (rule: R) => Match): R | undefined => {
-  for (let at = rules.length - 1; at >= 0; at -= 1) {
-    const rule = rules[at]
-    if (rule === undefined) continue
-    const found = match(rule)
-    if (found === 'yes' || (found === 'perhaps' && rule.effect === 'allow')) return rule
-  }
-  return undefined
-}
+/** For the last rule that has a say. */
+class Search<R extends Rule> {
+  readonly #match: (rule: R) => Match
+  /** How many rules it has looked at. */
+  looked = 0
 
-/** Buses differ in which group they ask last (dbus-daemon(1): "in undefined order"), so any of them may allow. */
-const ofGroups = <R extends Rule>(
-  groups: readonly (readonly R[])[],
-  match: (rule: R) => Match,
-): R | undefined => {
-  let found: R | undefined
-  for (const rules of groups) {
-    const rule = lastOf(rules, match)
-    if (rule?.effect === 'allow') return rule
-    found ??= rule
+  constructor(match: (rule: R) => Match) {
+    this.#match = match
   }
-  return found
+
+  among(rules: readonly R[]): R | undefined {
+    for (let at = rules.length - 1; at >= 0; at -= 1) {
+      const rule = rules[at]
+      if (rule === undefined) continue
+      this.looked += 1
+      const found = this.#match(rule)
+      if (found === 'yes' || (found === 'perhaps' && rule.effect === 'allow')) return rule
+    }
+    return undefined
+  }
+
+  /** Buses differ in which group they ask last (dbus-daemon(1): "in undefined order"), so any of them may allow. */
+  amongGroups(groups: readonly (readonly R[])[]): R | undefined {
+    let found: R | undefined
+    for (const rules of groups) {
+      const rule = this.among(rules)
+      if (rule?.effect === 'allow') return rule
+      found ??= rule
+    }
+    return found
+  }
 }
 
 const decide = <R extends Rule>(
-  rules: Ranked<R>,
+  { last, ofGroups, forAll }: Ranked<R>,
   otherwise: boolean,
   match: (rule: R) => Match,
 ): Decision<R> => {
-  const by = lastOf(rules.last, match) ?? ofGroups(rules.ofGroups, match) ?? lastOf(rules.forAll, match)
-  return { allowed: by === undefined ? otherwise : by.effect === 'allow', by }
+  const search = new Search(match)
+  const by = search.among(last) ?? search.amongGroups(ofGroups) ?? search.among(forAll)
+  return { allowed: by === undefined ? otherwise : by.effect === 'allow', by, looked: search.looked }
 }
 
-export const maySend = ({ send }: RolePolicy, message: Headers, receiver: Party): Decision<SendRule> =>
-  decide(send, false, rule => sendMatches(rule, message, receiver))
+export const maySend = ({ send }: RolePolicy, message: Headers, party: Party): Decision<SendRule> => {
+  const receiver = new Receiver(party)
+  const decision = decide(send, false, rule => sendMatches(rule, message, receiver))
+  return { ...decision, looked: decision.looked + receiver.looked }
+}
 
 export const mayReceive = ({ receive }: RolePolicy, message: Headers, sender: Party): Decision<ReceiveRule> =>
   decide(receive, false, rule => receiveMatches(rule, message, sender))
@@ -282,8 +325,10 @@ const chain = <R>({ forAll, ofGroups: groups, last }: Ranked<R>, match: (rule: R
 
 /** All that has a say, for people. What is decided is for the functions above. */
 export const chainOf = {
-  send: ({ send }: RolePolicy, message: Headers, receiver: Party): readonly SendRule[] =>
-    chain(send, rule => sendMatches(rule, message, receiver)),
+  send: ({ send }: RolePolicy, message: Headers, party: Party): readonly SendRule[] => {
+    const receiver = new Receiver(party)
+    return chain(send, rule => sendMatches(rule, message, receiver))
+  },
   receive: ({ receive }: RolePolicy, message: Headers, sender: Party): readonly ReceiveRule[] =>
     chain(receive, rule => receiveMatches(rule, message, sender)),
   own: ({ own }: RolePolicy, name: string): readonly OwnRule[] => chain(own, rule => ownMatches(rule, name)),

@@ -87,6 +87,8 @@ export class PolicyJudge implements Judge {
   readonly #options: JudgeOptions
   /** Of the last message, or of the connection itself. */
   finding: Finding | undefined
+  /** Rules that were looked at so far: what it has cost. */
+  looked = 0
 
   constructor(options: JudgeOptions) {
     this.#options = options
@@ -103,7 +105,10 @@ export class PolicyJudge implements Judge {
   /** Whether a policy is in force that lets the role have that name; without one nobody has said so. */
   mayOwn(name: string): boolean {
     const standing = this.#options.standing()
-    return standing.kind === 'ruled' && mayOwn(standing.policy, name).allowed
+    if (standing.kind !== 'ruled') return false
+    const { allowed, looked } = mayOwn(standing.policy, name)
+    this.looked += looked
+    return allowed
   }
 
   bodyWanted(from: Side, head: MessageHead): number {
@@ -155,7 +160,8 @@ export class PolicyJudge implements Judge {
   }
 
   /** Whether it is denied in earnest. */
-  #denies(reason: Finding['reason'], { allowed, by }: Decision<Rule>): boolean {
+  #denies(reason: Finding['reason'], { allowed, by, looked }: Decision<Rule>): boolean {
+    this.looked += looked
     return !allowed && this.#find(reason, placeOf(by)) !== undefined
   }
 

@@ -7,6 +7,9 @@ import type { Party } from './evaluate.ts'
 /** A bus with more is not followed any further: its names are text of the provider's, and they are kept. */
 const MOST_NAMES = 65_536
 
+/** Of one connection. Of who has more it is not known that it has no others. A system bus lets it have 512 (dbus-daemon(1)). */
+export const MOST_NAMES_OF_ONE = 1024
+
 const NOBODY: ReadonlySet<string> = new Set()
 
 /** Whoever it is: it has this name, if any, and perhaps others. */
@@ -17,6 +20,8 @@ export class NameOwners {
   readonly #owners = new Map<string, string>()
   /** Unique name -> its names, itself among them. */
   readonly #names = new Map<string, Set<string>>()
+  /** Those that once had more names than are kept of one. */
+  readonly #crowded = new Set<string>()
   #synced = false
 
   /** All is known that there is to know. */
@@ -43,12 +48,13 @@ export class NameOwners {
     this.#synced = false
     this.#owners.clear()
     this.#names.clear()
+    this.#crowded.clear()
   }
 
   /** `owner` is a unique name; anything else is nobody: the name is not had any more. */
   set(name: string, owner: string): void {
     if (name.startsWith(':')) {
-      if (owner === '') this.#names.delete(name)
+      if (owner === '') this.#vanish(name)
       else this.#namesOf(name)
       return
     }
@@ -56,10 +62,21 @@ export class NameOwners {
     if (before !== undefined) this.#names.get(before)?.delete(name)
     if (owner.startsWith(':')) {
       this.#owners.set(name, owner)
-      this.#namesOf(owner).add(name)
+      this.#give(owner, name)
     } else {
       this.#owners.delete(name)
     }
+  }
+
+  #give(owner: string, name: string): void {
+    const names = this.#namesOf(owner)
+    if (names.size <= MOST_NAMES_OF_ONE) names.add(name)
+    else this.#crowded.add(owner)
+  }
+
+  #vanish(unique: string): void {
+    this.#names.delete(unique)
+    this.#crowded.delete(unique)
   }
 
   /** Of a connection that is there, whether it was known or not. */
@@ -77,7 +94,8 @@ export class NameOwners {
     const unique = name.startsWith(':') ? name : this.#owners.get(name)
     const names = unique === undefined ? undefined : this.#names.get(unique)
     // Nobody has it: the bus will start who does, or say so.
-    return names === undefined ? somebody(name) : { kind: 'connection', names, complete: true }
+    if (unique === undefined || names === undefined) return somebody(name)
+    return { kind: 'connection', names, complete: !this.#crowded.has(unique) }
   }
 }
 

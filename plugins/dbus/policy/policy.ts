@@ -36,6 +36,8 @@ export interface ConnectionPolicy extends Judge {
   readonly settled: boolean
   /** What `admits` or `judge` found the last time, if that was a denial; with `enforced` false it passed all the same. */
   readonly finding: Finding | undefined
+  /** How many rules it has looked at so far. Who writes a policy may write many, and for each message all may have to be asked. */
+  readonly looked: number
   /** The connection is over. Idempotent. */
   close(): void
 }
@@ -85,6 +87,7 @@ const OFF: ConnectionPolicy = {
   mayOwn: () => false,
   settled: true,
   finding: undefined,
+  looked: 0,
   bodyWanted: () => 0,
   judge: () => ({ kind: 'pass' }),
   close: () => undefined,
@@ -195,7 +198,9 @@ class OpenLinkPolicy implements LinkPolicy {
 
   /** A provider that is not running keeps what was known of it. */
   #look(regular: boolean): void {
-    this.#box.lookInto(this.#provider.pid, files => this.#bus.value.policy.look(files, regular))
+    this.#box.lookInto(this.#provider.pid, files =>
+      this.#bus.value.policy.look(files, regular ? this : undefined),
+    )
     if (this.#said === '') this.#onChange()
   }
 
@@ -276,6 +281,10 @@ class OpenConnection implements ConnectionPolicy {
 
   get finding(): Finding | undefined {
     return this.#judge.finding
+  }
+
+  get looked(): number {
+    return this.#judge.looked
   }
 
   admits(): boolean {

@@ -17,6 +17,12 @@ const GROUP = '/etc/group'
 /** Further readings until the next regular look: whoever changes files all the time costs a bounded part of the daemon's time. */
 const MOST_READINGS_BETWEEN = 2
 
+/**
+ * What each round of regular looks may read, over time: some milliseconds. Where a reading was of more, as many rounds pass without
+ * another one. The files of a whole distribution have half of it.
+ */
+const BYTES_A_ROUND = 256 * 1024
+
 /** Roles that are remembered at once; links to one bus have few. */
 const MOST_ROLES = 256
 
@@ -49,6 +55,11 @@ export class ProviderPolicy {
   #good: Good | undefined
   #read: Pick<Gathered, 'stamps' | 'warnings'> | undefined
   #readings = 0
+  /** Bytes that were read and are not paid for by rounds of looks yet. */
+  #debt = 0
+  /** Those who have looked in this round. Where several links share a policy, each has its own looks. */
+  #lookers = new WeakSet<object>()
+  readonly #known = new WeakSet<object>()
   readonly #roles = new Map<string, Standing>()
   /** The same for those that were asked about: who is in many groups has a long key, and each message asks. */
   #ofUser = new WeakMap<PolicyUser, Standing>()
@@ -74,17 +85,14 @@ export class ProviderPolicy {
     return this.#read?.warnings ?? []
   }
 
-  /** Look at the files, and read them where they changed; whether they were read. `regular`: it is time to. */
-  look(files: ProviderFiles, regular: boolean): boolean {
-    if (regular) this.#readings = 0
-    if (
-      this.#read !== undefined &&
-      (this.#readings >= MOST_READINGS_BETWEEN || isUnchanged(files, this.#read))
-    )
-      return false
+  /** Look at the files, and read them where they changed; whether they were read. `regularly`: who does so as its time comes. */
+  look(files: ProviderFiles, regularly?: object): boolean {
+    if (regularly !== undefined) this.#beginRound(regularly)
+    if (this.#read !== undefined && (!this.#mayRead || isUnchanged(files, this.#read))) return false
     if (this.#read !== undefined) this.#readings += 1
     const accountStamps = [PASSWD, GROUP].map(path => [path, files.stamp(path)] as const)
-    const gathered = gather(files, namesIn(files, this.#limits), this.#socket, this.#limits)
+    const counted = this.#counted(files)
+    const gathered = gather(counted, namesIn(counted, this.#limits), this.#socket, this.#limits)
     this.#read = {
       warnings: gathered.warnings,
       stamps: new Map([...gathered.stamps, ...accountStamps]),
@@ -94,6 +102,30 @@ export class ProviderPolicy {
     this.#take(gathered.outcome)
     for (const listener of [...this.listeners]) listener()
     return true
+  }
+
+  /** A round is over when somebody comes who was in it, or who is new: a link that begins is to find things as they are. */
+  #beginRound(looker: object): void {
+    if (this.#lookers.has(looker) || !this.#known.has(looker)) {
+      this.#lookers = new WeakSet()
+      this.#readings = 0
+      this.#debt = Math.max(0, this.#debt - BYTES_A_ROUND)
+    }
+    this.#lookers.add(looker)
+    this.#known.add(looker)
+  }
+
+  get #mayRead(): boolean {
+    return this.#readings < MOST_READINGS_BETWEEN && this.#debt < BYTES_A_ROUND
+  }
+
+  #counted(files: ProviderFiles): ProviderFiles {
+    const read: ProviderFiles['read'] = (path, mostBytes) => {
+      const bytes = files.read(path, mostBytes)
+      if (E.isRight(bytes)) this.#debt += bytes.right.length
+      return bytes
+    }
+    return { ...files, read }
   }
 
   #take(outcome: Gathered['outcome']): void {

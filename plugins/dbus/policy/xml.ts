@@ -15,15 +15,19 @@ export interface Element {
   readonly text: string
   /** Of its beginning, from 1. */
   readonly line: number
-  /** It as written, of an element with children too. */
+  /** It as written but for its line ends, of an element with children too. */
   readonly source: string
 }
 
 const UTF_8 = new TextDecoder('utf-8', { fatal: true })
 
+/**
+ * Every line end is one LF (XML 1.0, section 2.11). The parser would see to that too, but it copies the whole text for each CR: a
+ * megabyte of them would hold the daemon up for minutes.
+ */
 const decode = (bytes: Uint8Array): E.Either<string, string> =>
   E.tryCatch(
-    () => UTF_8.decode(bytes),
+    () => UTF_8.decode(bytes).replace(/\r\n?/g, '\n'),
     () => 'it is not UTF-8',
   )
 

@@ -188,7 +188,7 @@ const userOf = (files: ProviderFiles, { role, uid, limits }: Asked): Account => 
 
 const answerFrom = (files: ProviderFiles, asked: Asked, question: Question, terminal: Terminal): 0 | 1 => {
   const policy = new ProviderPolicy(asked.socket, asked.limits)
-  policy.look(files, true)
+  policy.look(files)
   for (const warning of policy.warnings) complain(terminal, 'policy', `left out, as the bus does: ${warning}`)
   const user = userOf(files, asked)
   terminal.out(

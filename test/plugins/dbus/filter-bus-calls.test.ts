@@ -9,6 +9,7 @@ import {
   type Fields,
   FilterStage,
   failed,
+  headOf,
   INTROSPECTABLE,
   ME,
   type Message,
@@ -413,6 +414,13 @@ describe('calls that wait for a reply', () => {
     }
     assert.equal(said(stage.send(service(6))), 'pass')
     assert.equal(said(stage.fromBus(returned(2, { sender: OWNER }))), 'drop reply')
+  })
+
+  test('a signal that another judge denies is no call, and those of its serial wait on', () => {
+    const stage = new FilterStage(LIMITS).start()
+    assert.equal(said(stage.send(busCall('ListNames', undefined, { serial: 2 }))), 'pass')
+    stage.filter.recall(headOf({ type: 4, serial: 2 }))
+    assert.equal(said(stage.send(service(2))), 'deny reply', 'the list would be taken for its reply')
   })
 
   test('a refused Hello may be tried again', () => {

@@ -523,6 +523,7 @@ const policyOf = (over: Partial<ConnectionPolicy> = {}): ConnectionPolicy => ({
   mayOwn: () => false,
   settled: true,
   finding: undefined,
+  looked: 0,
   bodyWanted: () => 0,
   judge: () => PASS,
   close: () => undefined,
@@ -616,6 +617,47 @@ test('a client is not read before its policy has settled', () => {
   stage.commands.wake()
   stage.commands.elapse(0)
   assert.ok(stage.bytes('provider').equals(call()))
+})
+
+/** Each message costs as much as that. */
+const costly = (looks: number): ConnectionPolicy => {
+  let looked = 0
+  return {
+    ...policyOf(),
+    get looked() {
+      return looked
+    },
+    judge: () => {
+      looked += looks
+      return PASS
+    },
+  }
+}
+
+for (const from of ['consumer', 'provider'] as const) {
+  test(`who sends what costs a policy many looks has to let others go first: the ${from}`, () => {
+    const to = from === 'consumer' ? 'provider' : 'consumer'
+    const stage = new DbusStage({ policy: costly(30_000) }).begins()
+    const sent = [1, 2, 3, 4, 5].map(serial => call({ serial }))
+    const last = sent.at(-1) ?? Buffer.alloc(0)
+    stage.sends(from, Buffer.concat([...sent.slice(0, 4), last.subarray(0, 9)]))
+    assert.equal(stage.messages(to).length, 2)
+    stage.commands.elapse(0)
+    assert.equal(stage.messages(to).length, 4, 'and again')
+    stage.sends(from, last.subarray(9))
+    assert.deepEqual(
+      stage.messages(to).map(({ serial }) => serial),
+      [1, 2, 3, 4, 5],
+    )
+  })
+}
+
+test('what was said before its sender left is judged to the end, however much it costs', () => {
+  const stage = new DbusStage({ policy: costly(200_000) }).begins()
+  stage.sends('consumer', Buffer.concat([1, 2, 3].map(serial => call({ serial }))))
+  stage.commands.end('consumer', true)
+  stage.commands.elapse(0)
+  assert.equal(stage.messages('provider').length, 3)
 })
 
 test('the policy is let go of with the connection, however that ends', () => {

@@ -53,6 +53,30 @@ test('a user in many groups with rules for each of them does not make every rule
   assert.ok(looks < 100 * COUNT, `${looks} looks`)
 })
 
+test('a receiver with many names and as many rules for prefixes does not make every rule look at every name', () => {
+  const COUNT = 2000
+  let looks = 0
+  class Names extends Set<string> {
+    override *[Symbol.iterator](): ReturnType<Set<string>[typeof Symbol.iterator]> {
+      for (const name of super[Symbol.iterator]()) {
+        looks += 1
+        yield name
+      }
+    }
+  }
+  const list = Array.from({ length: COUNT }, (_, index) => `deny send_destination_prefix="com.b.B${index}x"`)
+  const names = new Names(Array.from({ length: COUNT }, (_, index) => `com.b.B${index}`))
+  const policy = policyOf(rules('allow send_destination="*"', ...list))
+  const decision = maySend(policy, aCall({ destination: 'com.b.B1' }), {
+    kind: 'connection',
+    names,
+    complete: true,
+  })
+  assert.ok(decision.allowed)
+  assert.ok(looks <= 2 * COUNT, `${looks} looks at names`)
+  assert.ok(decision.looked > 2 * COUNT, 'names count as rules do')
+})
+
 describe('the rule that decides', () => {
   test('is the last that matches', () => {
     assert.ok(!sends(rules(ALL, NONE)))

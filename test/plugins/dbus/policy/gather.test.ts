@@ -90,6 +90,15 @@ describe('one file', () => {
     assert.match(String(owned(gathered())), /nested too deeply/)
   })
 
+  test('may have a line end of two characters, or of the old kind, in each place of a megabyte', () => {
+    const policy = '\r\n<policy context="default">\r<allow own="a.A"/>\r\n</policy>'
+    const flawed = `${policy}<policy/>`
+    write(MAIN, config(`${'\r\n'.repeat(500_000)}${policy}`))
+    assert.deepEqual(owned(gathered()), ['a.A'])
+    write(MAIN, config(flawed))
+    assert.match(String(owned(gathered())), /line 4, <policy>/)
+  })
+
   test('is refused when it declares entities, before any of them is expanded', () => {
     const levels = Array.from({ length: 30 }, (_, at) => `<!ENTITY e${at + 1} "${`&e${at};`.repeat(10)}">`)
     const bomb = `<!ENTITY e0 "boom">${levels.join('')}`

@@ -155,6 +155,20 @@ describe('the judge of a policy', () => {
     assert.ok(!judge.mayOwn('a.B'))
   })
 
+  test('counts the rules that it looks at, whatever it is asked', () => {
+    const judge = judgeOf(ruledBy('allow send_destination="*"', 'deny own="a.B"', 'deny own="a.C"'))
+    const counts = [
+      () => judge.mayOwn('a.A'),
+      () => judge.judge('consumer', head(), NOTHING),
+      () => judge.judge('consumer', ...requestName('a.B')),
+      () => judge.judge('provider', signal(), NOTHING),
+    ].map(ask => {
+      ask()
+      return judge.looked
+    })
+    assert.deepEqual(counts, [2, 3, 6, 6])
+  })
+
   test('refuses who may not connect', () => {
     const judge = judgeOf(ruledBy('deny user="web"'))
     assert.ok(!judge.admits())

@@ -188,6 +188,32 @@ describe('the policy of a link', () => {
     assert.ok(passes(connection))
   })
 
+  test('that is long and changes all the time is read ever less often', () => {
+    const long = (times: number): string => `<!--${'x'.repeat(900_000)}-->${policy(OPEN.repeat(times))}`
+    write(MAIN, long(1))
+    const box = boxOf()
+    const link = opens(box)
+    connects(link)
+    const readings = [1, 2, 3, 4, 5, 6, 7, 8].map(at => {
+      write(MAIN, long(at + 1))
+      connects(link)
+      box.clock.increment(5000)
+      return box.log.lines.length
+    })
+    assert.deepEqual(readings, [1, 2, 2, 2, 3, 3, 3, 3])
+  })
+
+  test('has its looks in common where many links go to one bus', () => {
+    write(MAIN, policy(OPEN))
+    const box = boxOf()
+    const links = [opens(box), ...Array.from({ length: 4 }, () => opens(boxOf({}, LINK, box)))]
+    for (let at = 0; at < 10; at += 1) {
+      write(MAIN, policy(OPEN.repeat(at + 2)))
+      for (const link of links) connects(link)
+    }
+    assert.equal(box.log.lines.length, 4, 'the first, one as links begin, and two more')
+  })
+
   test('is no more read for clients that come and go', () => {
     write(MAIN, policy(OPEN))
     const box = boxOf()
