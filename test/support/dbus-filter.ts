@@ -38,7 +38,7 @@ export type Fields = Partial<MessageHead>
 
 const EMPTY = new Uint8Array(0)
 
-const headOf = (fields: Fields): MessageHead => ({
+export const headOf = (fields: Fields): MessageHead => ({
   littleEndian: true,
   type: MESSAGE_TYPE.call,
   flags: 0,
