@@ -147,8 +147,10 @@ export const createReactor = (fault: FaultSink, base: Clock = nodeClock): E.Eith
     endTurn()
   })
 
+  const clock = createTimerWheel({ ...base, now: () => turnBegan ?? base.now() }, fault)
+
   return E.right({
-    clock: createTimerWheel({ ...base, now: () => turnBegan ?? base.now() }, fault),
+    clock,
     get isTurning() {
       return turnBegan !== undefined
     },
@@ -163,6 +165,7 @@ export const createReactor = (fault: FaultSink, base: Clock = nodeClock): E.Eith
     },
     close: () => {
       closed = true
+      clock.close()
       epoll.close()
     },
   })

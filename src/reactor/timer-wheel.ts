@@ -14,13 +14,19 @@ interface Timer {
   readonly slot: number
 }
 
+export interface TimerWheel extends Clock {
+  /** Nobody is called any more, and nothing keeps the process from ending. */
+  close(): void
+}
+
 /** `fault` is told of what a callback throws; the other timers go on. */
-export const createTimerWheel = (base: Clock, fault: (error: unknown) => void): Clock => {
+export const createTimerWheel = (base: Clock, fault: (error: unknown) => void): TimerWheel => {
   const slots: Set<Timer>[] = Array.from({ length: SLOTS }, () => new Set<Timer>())
   let size = 0
   /** The first tick that has not been run. */
   let cursor = 0
   let armed: { readonly id: unknown; readonly tick: number } | undefined
+  let closed = false
 
   const run = (timer: Timer): void => {
     try {
@@ -53,6 +59,7 @@ export const createTimerWheel = (base: Clock, fault: (error: unknown) => void): 
   }
 
   const armAt = (tick: number): void => {
+    if (closed) return
     if (armed !== undefined) {
       if (armed.tick <= tick) return
       base.clearTimeout(armed.id)
@@ -61,7 +68,7 @@ export const createTimerWheel = (base: Clock, fault: (error: unknown) => void): 
   }
 
   const arm = (): void => {
-    if (size === 0) return
+    if (size === 0 || closed) return
     for (let tick = cursor; tick < cursor + SLOTS; tick += 1) {
       const slot = slots[tick % SLOTS]
       if (slot !== undefined && slot.size > 0) {
@@ -90,6 +97,11 @@ export const createTimerWheel = (base: Clock, fault: (error: unknown) => void): 
       size -= 1
       if (size > 0 || armed === undefined) return
       base.clearTimeout(armed.id)
+      armed = undefined
+    },
+    close: () => {
+      closed = true
+      if (armed !== undefined) base.clearTimeout(armed.id)
       armed = undefined
     },
   }

@@ -199,3 +199,18 @@ test('clearing a timer that has fired, was cleared, or never was, changes nothin
   base.advance(10)
   assert.equal(ran, true)
 })
+
+test('once it is closed nobody is called, and nothing is armed, whatever is set', () => {
+  const { base, clock } = wheel()
+  let called = 0
+  const call = (): void => {
+    called += 1
+  }
+  clock.setTimeout(call, 10)
+  clock.close()
+  assert.equal(base.armed, 0)
+  clock.setTimeout(call, 10)
+  assert.equal(base.armed, 0)
+  base.advance(100)
+  assert.equal(called, 0)
+})

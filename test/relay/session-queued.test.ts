@@ -7,7 +7,7 @@ import { test } from 'node:test'
 import type { Session } from '../../src/relay/contract.ts'
 import { manualClock } from '../support/clock.ts'
 import { consume, leavesNoDescriptors, parcels } from '../support/descriptors.ts'
-import { pattern, quiet, type RelayOptions, until, type Wire, withRelay } from '../support/relay.ts'
+import { pattern, type RelayOptions, until, type Wire, withRelay } from '../support/relay.ts'
 
 leavesNoDescriptors()
 
@@ -135,11 +135,10 @@ test('clients that left while they kept each other from their descriptors are cu
       consumer.send('2', sent.fds)
       consumer.close()
     }
-    for (let waited = 0; waited < 3000 && relay.open.size > 0; waited += 100) {
+    await until('they are cut', () => {
       clock.advance(100)
-      await quiet(5)
-    }
-    assert.equal(relay.open.size, 0)
+      return relay.open.size === 0
+    })
     const { consumer, provider } = relay.connect()
     const [fd = 0] = sent.fds
     consumer.send(frame(Buffer.from('next'), 1), [fd])
