@@ -433,27 +433,31 @@ scenario(
   options,
 )
 
-scenario('what a link hides and refuses is counted, and shown by describe', async world => {
-  const site = await siteIn(world)
-  await site.connect('a')
-  await site.client.says('a', [getRegistry(2)])
-  await compositorHears(site, 'a', getRegistry(2))
-  await site.compositor.says('a', [
-    global(2, 1, SECRET),
-    global(2, 2, 'weston_debug_v1'),
-    global(2, 3, 'wl_shm'),
-  ])
-  await clientHears(site, 'a', global(2, 3, 'wl_shm'))
-  await site.client.says('a', [bind(2, 1, SECRET)])
-  await bothEnd(site, 'a', { client: [refused(2, 1, SECRET)], compositor: [] })
-  await eventually('it is counted', async () => {
-    const { out } = await runBundle(['describe', 'app/any', '--control', site.daemon.control])
-    assert.match(out, /^ +hidden_globals +2 /m)
-    assert.match(out, /^ +refusals +reason interface +1 /m)
-    assert.match(out, /\b2 messages, 1 denial\b/)
-    return true
-  })
-})
+scenario(
+  'what a link hides and refuses is counted, and shown by describe',
+  async world => {
+    const site = await siteIn(world)
+    await site.connect('a')
+    await site.client.says('a', [getRegistry(2)])
+    await compositorHears(site, 'a', getRegistry(2))
+    await site.compositor.says('a', [
+      global(2, 1, SECRET),
+      global(2, 2, 'weston_debug_v1'),
+      global(2, 3, 'wl_shm'),
+    ])
+    await clientHears(site, 'a', global(2, 3, 'wl_shm'))
+    await site.client.says('a', [bind(2, 1, SECRET)])
+    await bothEnd(site, 'a', { client: [refused(2, 1, SECRET)], compositor: [] })
+    await eventually('it is counted', async () => {
+      const { out } = await runBundle(['describe', 'app/any', '--control', site.daemon.control])
+      assert.match(out, /^ +hidden_globals +2 /m)
+      assert.match(out, /^ +refusals +reason interface +1 /m)
+      assert.match(out, /\b2 messages, 1 denial\b/)
+      return true
+    })
+  },
+  { ownDaemon: true },
+)
 
 scenario('a link that is withdrawn takes its Wayland clients along', async world => {
   const site = await siteIn(world)

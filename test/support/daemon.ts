@@ -164,55 +164,40 @@ export const following = (path: string): (() => readonly string[]) => {
   }
 }
 
-export const startDaemon = (options: DaemonOptions): Daemon => {
-  const [program = '', ...args] = commandOf(options)
-  const file = openSync(options.logFile, 'w')
-  const sink = options.logTo === 'a full device' ? openSync('/dev/full', 'w') : file
-  const child = spawn(program, args, {
-    stdio: ['ignore', options.logTo?.startsWith('a pipe') === true ? 'pipe' : sink, 'pipe'],
-  })
-  for (const fd of new Set([file, sink])) closeSync(fd)
-  const { pid, stderr } = child
-  if (pid === undefined || stderr === null) throw new Error('the daemon did not start')
-  if (options.logTo === 'a pipe whose reader is gone') child.stdout?.destroy()
-  const newLines = following(options.logFile)
-  const lines: LogLine[] = []
-  const states = new Map<string, string[]>()
-  let complaints = ''
+type Account = Pick<
+  Daemon,
+  | 'log'
+  | 'logged'
+  | 'stateOf'
+  | 'statesOf'
+  | 'isIn'
+  | 'wasIn'
+  | 'reaches'
+  | 'reachesAgain'
+  | 'oddities'
+  | 'complaints'
+  | 'lastWords'
+>
 
-  /** The log as it is now. */
-  const log = (): readonly LogLine[] => {
-    for (const text of newLines()) {
-      const line = parseLine(text)
-      lines.push(line)
-      const { link, to } = line
-      if (typeof link !== 'string' || typeof to !== 'string') continue
-      const known = states.get(link)
-      if (known === undefined) states.set(link, [to])
-      else known.push(to)
-    }
-    return lines
-  }
-  stderr.on('data', (chunk: Buffer) => {
-    complaints += chunk.toString()
-  })
+/** What can be told from its words, from a moment on. */
+const accountOf = (log: () => readonly LogLine[], complaints: () => string): Account => {
+  const states = new Map<string, string[]>()
+  let told = 0
 
   const statesOf = (link: string): readonly string[] => {
-    log()
+    const lines = log()
+    for (; told < lines.length; told += 1) {
+      const { link: of, to } = lines[told] ?? {}
+      if (typeof of !== 'string' || typeof to !== 'string') continue
+      const known = states.get(of)
+      if (known === undefined) states.set(of, [to])
+      else known.push(to)
+    }
     return states.get(link)?.slice() ?? []
   }
   const stateOf = (link: string): string | undefined => statesOf(link).at(-1)
-  const ended = async (deadlineMs = 5000): Promise<number | NodeJS.Signals> => {
-    await eventually('the daemon ends', () => hasEnded(child), deadlineMs)
-    await untilEnded(child)
-    return child.exitCode ?? child.signalCode ?? 'SIGKILL'
-  }
-  const lastWords = (): string => [...log().slice(-40).map(asText), complaints].join('\n')
 
   return {
-    pid,
-    control: controlOf(options),
-    policy: policyOf(options),
     log,
     logged: (what, test, { since = 0, deadlineMs } = {}) =>
       eventually(`the daemon logs ${what}`, () => log().slice(since).find(test), deadlineMs),
@@ -241,6 +226,57 @@ export const startDaemon = (options: DaemonOptions): Daemon => {
         deadlineMs,
       )
     },
+    complaints,
+    oddities: () => [...bugsIn(log()), ...gapsIn(log()), ...(complaints() === '' ? [] : [complaints()])],
+    lastWords: () => [...log().slice(-40).map(asText), complaints()].join('\n'),
+  }
+}
+
+/** The same daemon, without what it said until now. */
+export const fromNowOn = (daemon: Daemon): Daemon => {
+  const [lines, letters] = [daemon.log().length, daemon.complaints().length]
+  const account = accountOf(
+    () => daemon.log().slice(lines),
+    () => daemon.complaints().slice(letters),
+  )
+  return { ...daemon, ...account }
+}
+
+export const startDaemon = (options: DaemonOptions): Daemon => {
+  const [program = '', ...args] = commandOf(options)
+  const file = openSync(options.logFile, 'w')
+  const sink = options.logTo === 'a full device' ? openSync('/dev/full', 'w') : file
+  const child = spawn(program, args, {
+    stdio: ['ignore', options.logTo?.startsWith('a pipe') === true ? 'pipe' : sink, 'pipe'],
+  })
+  for (const fd of new Set([file, sink])) closeSync(fd)
+  const { pid, stderr } = child
+  if (pid === undefined || stderr === null) throw new Error('the daemon did not start')
+  if (options.logTo === 'a pipe whose reader is gone') child.stdout?.destroy()
+  const newLines = following(options.logFile)
+  const lines: LogLine[] = []
+  let complaints = ''
+
+  /** The log as it is now. */
+  const log = (): readonly LogLine[] => {
+    for (const text of newLines()) lines.push(parseLine(text))
+    return lines
+  }
+  stderr.on('data', (chunk: Buffer) => {
+    complaints += chunk.toString()
+  })
+
+  const ended = async (deadlineMs = 5000): Promise<number | NodeJS.Signals> => {
+    await eventually('the daemon ends', () => hasEnded(child), deadlineMs)
+    await untilEnded(child)
+    return child.exitCode ?? child.signalCode ?? 'SIGKILL'
+  }
+
+  return {
+    pid,
+    control: controlOf(options),
+    policy: policyOf(options),
+    ...accountOf(log, () => complaints),
     descriptors: () =>
       readdirSync(`/proc/${pid}/fd`).flatMap(fd => {
         try {
@@ -266,8 +302,5 @@ export const startDaemon = (options: DaemonOptions): Daemon => {
       const code = await ended()
       if (code !== 0) throw new Error(`the daemon ended with ${code}`)
     },
-    complaints: () => complaints,
-    oddities: () => [...bugsIn(log()), ...gapsIn(log()), ...(complaints === '' ? [] : [complaints])],
-    lastWords,
   }
 }

@@ -8,9 +8,9 @@ import assert from 'node:assert/strict'
 import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type TestContext, test } from 'node:test'
+import { after, type TestContext, test } from 'node:test'
 import { type Container, type ContainerOptions, HOST, type Place, startContainer } from './container.ts'
-import { type Daemon, type DaemonOptions, INTERVAL_MS, startDaemon } from './daemon.ts'
+import { type Daemon, type DaemonOptions, fromNowOn, INTERVAL_MS, startDaemon } from './daemon.ts'
 import { grown } from './daemon-descriptors.ts'
 import { eventually } from './eventually.ts'
 import { BeyondLxc } from './lxc-config.ts'
@@ -28,6 +28,8 @@ export interface ScenarioOptions extends Omit<DaemonOptions, 'pvCtrl' | 'logFile
   readonly needs?: (t: TestContext) => boolean
   /** Errors that the test causes, by their messages: the daemon may log these, and no others. */
   readonly causes?: readonly string[]
+  /** Its daemon is no other's: it looks at how one starts, or leaves one otherwise than it found it. */
+  readonly ownDaemon?: true
 }
 
 /** A container, or a process of the test's own. Killing it twice does no harm. */
@@ -80,25 +82,90 @@ const nothingIsLeft = async (daemon: Daemon, ctrl: PvCtrl, idle: readonly string
   })
 }
 
+/** Where a daemon runs that has an empty graph. */
+interface Post {
+  readonly scratch: string
+  readonly ctrl: PvCtrl
+  readonly daemon: Daemon
+  /** What it held then; `undefined`: it does not read the graph by itself. */
+  readonly idle: readonly string[] | undefined
+}
+
+const closePost = async ({ scratch, ctrl, daemon }: Post): Promise<void> => {
+  if (daemon.isRunning()) daemon.signal('SIGKILL')
+  await daemon.ended()
+  await ctrl.stop()
+  rmSync(scratch, { recursive: true, force: true })
+}
+
+const openPost = async (options: ScenarioOptions): Promise<Post> => {
+  const scratch = mkdtempSync(join(tmpdir(), 'pvx-e2e-'))
+  const ctrl = pvCtrlAt(join(scratch, 'pv-ctrl'))
+  const isAnswered = options.pvCtrl !== 'later'
+  if (isAnswered) await ctrl.listen()
+  const daemon = startDaemon({ ...options, pvCtrl: ctrl.path, logFile: join(scratch, 'log') })
+  try {
+    const polls = isAnswered && (options.intervalMs ?? INTERVAL_MS) <= INTERVAL_MS
+    const idle = polls ? await idleDescriptors(daemon, ctrl) : undefined
+    if (isAnswered) await eventually('the daemon has started', () => ctrl.asked() > 0)
+    return { scratch, ctrl, daemon, idle }
+  } catch (failure) {
+    await closePost({ scratch, ctrl, daemon, idle: undefined })
+    throw failure
+  }
+}
+
+const OF_THE_DAEMON = [
+  'pvCtrl',
+  'logTo',
+  'journal',
+  'intervalMs',
+  'control',
+  'policy',
+  'args',
+  'nodeArgs',
+  'mostDescriptors',
+  'ownDaemon',
+] as const satisfies readonly (keyof ScenarioOptions)[]
+
+/**
+ * Of the tests of one file that are content with any daemon: starting one costs more than most of them. Each finds it without links,
+ * and leaves it so.
+ */
+let shared: Post | undefined
+
+after(async () => {
+  if (shared === undefined) return
+  await shared.daemon.stop()
+  await closePost(shared)
+})
+
+const wantsItsOwn = (options: ScenarioOptions): boolean =>
+  OF_THE_DAEMON.some(name => options[name] !== undefined)
+
+const postFor = async (options: ScenarioOptions): Promise<Post> => {
+  const post = (wantsItsOwn(options) ? undefined : shared) ?? (await openPost(options))
+  if (post === shared) shared = undefined
+  return post
+}
+
 const run = async (
   options: ScenarioOptions,
   t: TestContext,
   body: (world: World, t: TestContext) => Promise<void>,
 ): Promise<void> => {
+  const post = await postFor(options)
+  const { ctrl, idle } = post
+  const daemon = wantsItsOwn(options) ? post.daemon : fromNowOn(post.daemon)
   const scratch = mkdtempSync(join(tmpdir(), 'pvx-e2e-'))
-  const ctrl = pvCtrlAt(join(scratch, 'pv-ctrl'))
   const mortals: Mortal[] = []
   const peers: Peer[] = []
   const adopt = <A extends Mortal>(mortal: A): A => {
     mortals.push(mortal)
     return mortal
   }
-  if (options.pvCtrl !== 'later') await ctrl.listen()
-  const daemon = startDaemon({ ...options, pvCtrl: ctrl.path, logFile: join(scratch, 'log') })
-  const polls = options.pvCtrl !== 'later' && (options.intervalMs ?? INTERVAL_MS) <= INTERVAL_MS
+  let isKept = false
   try {
-    const idle = polls ? await idleDescriptors(daemon, ctrl) : undefined
-    if (options.pvCtrl !== 'later') await eventually('the daemon has started', () => ctrl.asked() > 0)
     const world: World = {
       scratch,
       ctrl,
@@ -118,10 +185,12 @@ const run = async (
     assert.deepEqual(oddities(), [])
     if (daemon.isRunning()) {
       if (idle !== undefined) await nothingIsLeft(daemon, ctrl, idle)
-      await daemon.stop()
+      isKept = !wantsItsOwn(options) && !existsSync(daemon.policy)
+      if (!isKept) await daemon.stop()
       assert.deepEqual(oddities(), [])
     }
   } catch (failure) {
+    isKept = false
     if (failure instanceof BeyondLxc || failure instanceof CannotRunHere) {
       t.skip(failure.message)
       return
@@ -129,12 +198,12 @@ const run = async (
     t.diagnostic(`the daemon's last words:\n${daemon.lastWords()}`)
     throw failure
   } finally {
-    if (daemon.isRunning()) daemon.signal('SIGKILL')
-    await daemon.ended()
+    if (isKept) shared = post
+    else if (daemon.isRunning()) daemon.signal('SIGKILL')
     await Promise.all(peers.map(peer => peer.kill()))
     await Promise.all(mortals.map(mortal => mortal.kill()))
-    await ctrl.stop()
     rmSync(scratch, { recursive: true, force: true })
+    if (!isKept) await closePost(post)
   }
 }
 
