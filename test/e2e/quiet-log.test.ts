@@ -25,7 +25,7 @@ const EVERY_MS = 1000
 /** First lines of their kind: a link has nine states and few errors. */
 const KINDS = 12
 /** How long each of the loops goes on. */
-const LOOP_MS = 4000
+const LOOP_MS = 3000
 
 const QUIET: ScenarioOptions = {
   intervalMs: 50,

@@ -309,7 +309,7 @@ describe('the inspector', () => {
   test('keeps nothing for a viewer that does not read, and brings it up to date when it does', async t => {
     if (!isBuilt(t)) return
     const daemon = simulatedDaemon()
-    const links = manyLinks(1000)
+    const links = manyLinks(500)
     await daemon.shows(links)
     const stream = await listen(t, `${await open(t, daemon.subject)}events`)
     await eventually('the snapshot', () => stream.text().includes('event: snapshot'))

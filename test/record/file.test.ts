@@ -2,17 +2,20 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import {
+  closeSync,
   existsSync,
   linkSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -276,10 +279,23 @@ describe('a recording file', () => {
     }
   }
 
+  /** As much as the disk takes. */
+  const fill = (path: string): string => {
+    const fd = openSync(path, 'w')
+    try {
+      for (;;) writeSync(fd, Buffer.alloc(512))
+    } catch (error) {
+      assert.match(String(error), /ENOSPC/)
+      return path
+    } finally {
+      closeSync(fd)
+    }
+  }
+
   it('on a disk that gets full keeps its whole lines, and begins anew when there is room', async t => {
     await onTinyDisk(t, async disk => {
       path = join(disk, 'daemon.rec')
-      start({ maxBytes: 10_000_000, againMs: 50 })
+      start({ maxBytes: 10_000_000, againMs: 300 })
       await there()
       await eventually(
         'the disk is full',
@@ -290,12 +306,14 @@ describe('a recording file', () => {
         30_000,
       )
       assert.equal(Reflect.get(log.lines[0]?.facts ?? {}, 'reason'), 'ENOSPC')
+      // Cut to its whole lines it may have left room, and a file that begins anew is small.
+      const filler = fill(join(disk, 'filler'))
       const kept = textAt(path)
       await whole(path)
       // Tried again in vain, several times: what is there stays.
       await eventually('it is tried again', () => log.lines.length > 3)
       assert.equal(textAt(path), kept)
-      rmSync(path)
+      for (const each of [filler, path]) rmSync(each)
       await eventually('it is recorded again', () => existsSync(path) && textAt(path).includes('"joined"'))
       await toggle()
       l.tape.end()
