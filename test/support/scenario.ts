@@ -1,8 +1,8 @@
 /**
  * One end-to-end test: a stand-in pv-ctrl, the daemon, and whatever containers and peers the test asks for.
  * Everything is taken down whatever happens, and a test also proves three things about the daemon: with an empty graph
- * no link is left, it holds as many descriptors as when it started, and SIGTERM ends it with 0. (Where the daemon does
- * not read the graph by itself, only the last.)
+ * no link is left, it holds as many descriptors as when it started, and SIGTERM ends it with 0, if it is not the next test's as
+ * well. (Where the daemon does not read the graph by itself, only the last.)
  */
 import assert from 'node:assert/strict'
 import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs'
